@@ -1,0 +1,117 @@
+"""The errors of this package, in one tree.
+
+::
+
+    LakehouseError
+    ├── UsageError                what was asked for cannot be done; the caller can mend it     (exit 2)
+    │   ├── InputError            the raw drop is absent, empty or cannot be read
+    │   ├── ConfigurationError    a profile, connection or option is wrong
+    │   ├── SetupError            Java, a jar or an optional package is missing
+    │   └── TableNotFoundError    no such table in this warehouse
+    ├── TableContractError        a table definition contradicts itself
+    ├── ParserError               a parser cannot be loaded, or broke its contract
+    ├── OcrError                  an engine for reading pages is unknown or cannot start
+    ├── EngineError               the Spark engine cannot be started or reached
+    ├── JobError                  a job ended without a result
+    │   └── JobCancelledError     somebody stopped it
+    └── AuditError                counts or checks do not hold; the data is written, the run stops (exit 3)
+        └── ReconciliationError   records went missing or were doubled
+
+Every message says what was given, what is legal, and what to do. No message carries the text of a
+record or document: logs and Airflow's XCom are not places for patient data. All of them survive
+pickling, because Airflow and Spark carry exceptions between processes.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class LakehouseError(Exception):
+    """Root of every error this package raises on purpose.
+
+    :param message: what happened, with what was given.
+    :param legal: what would have been accepted.
+    :param remedy: what to do about it.
+    """
+
+    exit_code: ClassVar[int] = 1
+    """What the ``lakehouse`` command exits with when this error ends a run."""
+
+    def __init__(self, message: str, *, legal: str | None = None, remedy: str | None = None) -> None:
+        self.message = message
+        self.legal = legal
+        self.remedy = remedy
+        super().__init__(self._render())
+
+    def _render(self) -> str:
+        parts = [self.message.rstrip(".") + "."]
+        if self.legal:
+            parts.append(f"Legal: {self.legal.rstrip('.')}.")
+        if self.remedy:
+            parts.append(f"Remedy: {self.remedy.rstrip('.')}.")
+        return " ".join(parts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Rebuild from the keyword arguments; the default would pass the rendered text as message."""
+        return _rebuild, (type(self), self.message, self.legal, self.remedy)
+
+
+def _rebuild(cls: type[LakehouseError], message: str, legal: str | None, remedy: str | None) -> LakehouseError:
+    return cls(message, legal=legal, remedy=remedy)
+
+
+class UsageError(LakehouseError):
+    """What was asked for cannot be done as asked, and the caller can mend it."""
+
+    exit_code = 2
+
+
+class InputError(UsageError):
+    """The raw drop is absent, empty or cannot be read."""
+
+
+class ConfigurationError(UsageError):
+    """A profile, a connection or an option is wrong."""
+
+
+class SetupError(UsageError):
+    """Java, a jar or an optional package is missing on this machine."""
+
+
+class TableNotFoundError(UsageError):
+    """The warehouse has no such table."""
+
+
+class TableContractError(LakehouseError):
+    """A table definition contradicts itself; raised when the definition is imported."""
+
+
+class ParserError(LakehouseError):
+    """A parser cannot be loaded or broke its contract."""
+
+
+class OcrError(LakehouseError):
+    """An engine for reading pages is unknown or cannot start."""
+
+
+class EngineError(LakehouseError):
+    """The Spark engine cannot be started or reached."""
+
+
+class JobError(LakehouseError):
+    """A job ended without a result."""
+
+
+class JobCancelledError(JobError):
+    """A job was stopped from outside."""
+
+
+class AuditError(LakehouseError):
+    """A check does not hold. Everything was written; the run stops so that somebody looks."""
+
+    exit_code = 3
+
+
+class ReconciliationError(AuditError):
+    """Records in and records out do not add up."""

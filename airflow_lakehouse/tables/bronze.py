@@ -1,0 +1,151 @@
+"""Bronze: close to the source. One row per record, with the exact text and where it came from."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from airflow_lakehouse.tables.spec import Column, Partition, Table
+
+FILE_KEY: Final = ("source_uri", "source_etag")
+"""What identifies one version of one file."""
+
+RECORD_KEY: Final = (*FILE_KEY, "source_row", "source_entry")
+"""What identifies one record of one file version."""
+
+_BY_DAY: Final = (Partition("dt"),)
+
+FILE: Final = (
+    Column("source_uri", "string", "File the row came from", required=True),
+    Column("source_etag", "string", "Version of that file; a local file's is its sha256", required=True),
+)
+LOAD: Final = (
+    Column("dt", "date", "Day of the drop: from the path (dt=YYYY-MM-DD), else as given to the run, else null"),
+    Column("source_system", "string", "Who sent it: from the path (source=NAME) or the run; 'default'", required=True),
+    Column("batch_id", "string", "Batch that first loaded this file version", required=True),
+    Column("ingested_at", "timestamp", "When this file version was first loaded", required=True),
+)
+PROVENANCE: Final = (
+    *FILE,
+    Column("source_row", "long", "1-based line, Bundle entry, array element or page", required=True),
+    Column("source_entry", "int", "1-based entry where the line itself holds a Bundle, else 0", required=True),
+    *LOAD,
+)
+FLAGS: Final = Column("flags", "array<string>", "UPPER_SNAKE codes of what was odd about the row; empty when nothing was")
+
+
+def _fhir(resource_type: str, name: str) -> Table:
+    return Table(
+        name=f"bronze_fhir_{name}",
+        namespace="bronze",
+        grain="one row per FHIR resource occurrence in one file version",
+        columns=(
+            Column("resource_type", "string", "FHIR resource type", required=True),
+            Column("resource_id", "string", "FHIR logical id; null where the source sent none"),
+            Column("version_id", "string", "meta.versionId as sent"),
+            Column("last_updated", "timestamp", "meta.lastUpdated as an instant"),
+            Column("deleted", "boolean", "The record says that the resource was deleted", required=True),
+            Column("bundle_refs", "map<string,string>", "References the record's Bundle resolves: urn to Type/id"),
+            Column("body", "string", "Exact source text of the resource"),
+            Column("body_sha256", "string", "Hex sha256 of the body"),
+            FLAGS,
+            *PROVENANCE,
+        ),
+        key=RECORD_KEY,
+        partitions=_BY_DAY,
+        doc=f"Every {resource_type} as it was sent; nothing is merged or dropped here.",
+    )
+
+
+PATIENT: Final = _fhir("Patient", "patient")
+ENCOUNTER: Final = _fhir("Encounter", "encounter")
+OBSERVATION: Final = _fhir("Observation", "observation")
+CONDITION: Final = _fhir("Condition", "condition")
+DOCUMENT_REFERENCE: Final = _fhir("DocumentReference", "document_reference")
+OTHER: Final = _fhir("resource of another type", "other")
+
+FHIR_TABLES: Final = {
+    "Patient": PATIENT,
+    "Encounter": ENCOUNTER,
+    "Observation": OBSERVATION,
+    "Condition": CONDITION,
+    "DocumentReference": DOCUMENT_REFERENCE,
+}
+"""Resource type to its bronze table; every other type goes to :data:`OTHER`."""
+
+BLOCK: Final = (
+    Column("block_id", "string", "Block identifier; the same document read by the same engine gives the same", required=True),
+    Column("block_type", "string", "PAGE, LINE, WORD, and later TABLE, CELL, KEY_VALUE_SET ...", required=True),
+    Column("reading_order", "int", "1-based place in the order a person reads the page"),
+    Column("text", "string", "Text of the block"),
+    Column("confidence", "double", "0 to 100; null for pages"),
+    Column("confidence_source", "string", "What gave the confidence: text_layer, ocr or textract"),
+    Column("left", "double", "Left edge, 0 to 1 of the upright page"),
+    Column("top", "double", "Top edge, 0 to 1 of the upright page"),
+    Column("width", "double", "Width, 0 to 1 of the upright page"),
+    Column("height", "double", "Height, 0 to 1 of the upright page"),
+    Column("polygon", "array<double>", "x1, y1, x2, y2, ... in text order, 0 to 1 of the upright page"),
+    Column("parent_id", "string", "Block this one lies in; null for pages"),
+    Column("row_index", "int", "1-based table row"),
+    Column("column_index", "int", "1-based table column"),
+    Column("row_span", "int", "Rows the cell covers"),
+    Column("column_span", "int", "Columns the cell covers"),
+    Column("engine", "string", "What read the page: text_layer, rapidocr, textract ...", required=True),
+    Column("engine_version", "string", "Version of that engine", required=True),
+    Column("job_id", "string", "Textract job; null for local engines"),
+)
+DOC_ID: Final = Column("doc_id", "string", "Hex sha256 of the document", required=True)
+PAGE: Final = Column("page", "int", "1-based page", required=True)
+
+DOCS_TEXT: Final = Table(
+    name="bronze_docs_text",
+    namespace="bronze",
+    grain="one row per block of one page of one document version",
+    columns=(DOC_ID, PAGE, *BLOCK, *PROVENANCE),
+    key=(*FILE_KEY, "block_id"),
+    partitions=_BY_DAY,
+)
+DOCS_PAGES: Final = Table(
+    name="bronze_docs_pages",
+    namespace="bronze",
+    grain="one row per page of one document version",
+    columns=(
+        DOC_ID,
+        PAGE,
+        Column("pages_in_document", "int", "Pages the document has", required=True),
+        Column("status", "string", "ok, blank or failed", required=True),
+        Column("reason", "string", "UPPER_SNAKE code: why the page is blank or failed"),
+        Column("method", "string", "text_layer or ocr"),
+        Column("method_reason", "string", "UPPER_SNAKE code: why that method was chosen"),
+        Column("blocks", "int", "Blocks on the page", required=True),
+        Column("mean_confidence", "double", "Mean confidence of the words, 0 to 100"),
+        Column("page_width_pt", "double", "Width of the upright page, points"),
+        Column("page_height_pt", "double", "Height of the upright page, points"),
+        Column("rotation", "int", "Degrees by which the content was turned to be read"),
+        Column("engine", "string", "What read the page"),
+        Column("engine_version", "string", "Version of that engine"),
+        Column("seconds", "double", "Time it took to read the page"),
+        *PROVENANCE,
+    ),
+    key=(*FILE_KEY, "page"),
+    partitions=_BY_DAY,
+)
+QUARANTINE: Final = Table(
+    name="bronze_quarantine",
+    namespace="bronze",
+    grain="one row per rejected record",
+    columns=(
+        *FILE,
+        Column("position", "long", "1-based line, Bundle entry or page; 0 when the whole file was rejected", required=True),
+        Column("entry", "int", "1-based entry where the line itself holds a Bundle, else 0", required=True),
+        Column("reason", "string", "UPPER_SNAKE code", required=True),
+        Column("detail", "string", "What was wrong, without any text of the record"),
+        Column("raw", "binary", "The record's bytes as they were found; null for a whole file above 1 MiB"),
+        Column("parser", "string", "Parser that rejected it", required=True),
+        *LOAD,
+    ),
+    key=(*FILE_KEY, "position", "entry"),
+    partitions=_BY_DAY,
+    doc="A bad field does not bring a record here: the field is null and the row carries a flag.",
+)
+
+TABLES: Final = (*FHIR_TABLES.values(), OTHER, DOCS_TEXT, DOCS_PAGES, QUARANTINE)

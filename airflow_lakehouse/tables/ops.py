@@ -1,0 +1,57 @@
+"""Ops: what was loaded, what drifted, and whether the counts add up."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from airflow_lakehouse.tables.bronze import FILE, FILE_KEY, LOAD
+from airflow_lakehouse.tables.spec import Column, Table
+
+INGESTED_FILES: Final = Table(
+    name="ingested_files",
+    namespace="ops",
+    grain="one row per file version",
+    columns=(
+        *FILE,
+        Column("size", "long", "Bytes", required=True),
+        Column("parser", "string", "Parser that claimed the file", required=True),
+        Column("parser_version", "string", "Version of that parser", required=True),
+        Column("state", "string", "discovered, loaded or quarantined", required=True),
+        Column("records", "long", "Records found in the file; null until loaded"),
+        Column("quarantined", "long", "Records of the file that were rejected; null until loaded"),
+        *LOAD,
+        Column("run_id", "string", "Run that wrote this state", required=True),
+    ),
+    key=FILE_KEY,
+    doc="Derived: bronze is the truth, and this can be rebuilt from it.",
+)
+UNKNOWN_FIELDS: Final = Table(
+    name="unknown_fields",
+    namespace="ops",
+    grain="one row per resource type and path that no schema names",
+    columns=(
+        Column("source_system", "string", "Who sent it", required=True),
+        Column("resource_type", "string", "FHIR resource type", required=True),
+        Column("path", "string", "Path of the field", required=True),
+        Column("example_type", "string", "JSON type first seen there", required=True),
+        Column("first_seen", "timestamp", "When it was first seen", required=True),
+        Column("occurrences", "long", "How often it was seen", required=True),
+    ),
+    key=("source_system", "resource_type", "path"),
+)
+RECONCILIATION: Final = Table(
+    name="reconciliation",
+    namespace="ops",
+    grain="one row per run, stage, table and class of rows",
+    columns=(
+        Column("run_id", "string", "Run", required=True),
+        Column("stage", "string", "bronze or silver", required=True),
+        Column("table_name", "string", "Table the counts are about", required=True),
+        Column("class", "string", "read, loaded, quarantine; input, winner, superseded, collision, excluded", required=True),
+        Column("rows", "long", "Rows in that class", required=True),
+        Column("recorded_at", "timestamp", "When it was counted", required=True),
+    ),
+    key=("run_id", "stage", "table_name", "class"),
+)
+
+TABLES: Final = (INGESTED_FILES, UNKNOWN_FIELDS, RECONCILIATION)

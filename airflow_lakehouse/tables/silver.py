@@ -1,0 +1,190 @@
+"""Silver: typed, deduplicated, conformed. One row per thing the source talks about."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from airflow_lakehouse.tables import bronze
+from airflow_lakehouse.tables.spec import Column, Keep, Partition, Table
+
+KEEP_NEWEST: Final = Keep(
+    (
+        "last_updated",
+        "version_number",
+        "ingested_at",
+        "body_sha256",
+        "source_uri",
+        "source_etag",
+        "source_row",
+        "source_entry",
+    )
+)
+"""Which version of a resource wins. The source's own clock and version come first, so that an older version
+that arrives late never overwrites a newer one; a source that sends neither gets "latest ingested_at wins"."""
+
+_LINEAGE: Final = (
+    Column("source_system", "string", "Who sent it; leads every key, so two hospitals never collide", required=True),
+    bronze.FLAGS,
+    Column("version_id", "string", "meta.versionId of the winning version"),
+    Column("last_updated", "timestamp", "meta.lastUpdated of the winning version"),
+    Column("ingested_at", "timestamp", "When the winning version's file was first loaded", required=True),
+    Column("batch_id", "string", "Batch that first loaded it", required=True),
+    Column("source_uri", "string", "File it came from", required=True),
+    Column("source_row", "long", "1-based line, Bundle entry, array element or page", required=True),
+)
+
+PATIENT: Final = Table(
+    name="silver_dim_patient",
+    namespace="silver",
+    grain="one row per source system and patient",
+    columns=(
+        Column("patient_id", "string", "FHIR logical id of the patient", required=True),
+        Column("family", "string", "Family name of the chosen name: official, then usual, then the first"),
+        Column("given", "array<string>", "Given names of the chosen name"),
+        Column("gender", "string", "Administrative gender as sent"),
+        Column("birth_date", "date", "Birth date; null where the source knows only year or month"),
+        Column("birth_date_text", "string", "Birth date exactly as sent"),
+        Column("birth_date_precision", "string", "year, month or day"),
+        Column("birth_date_low", "date", "Earliest day the text allows"),
+        Column("birth_date_high", "date", "Latest day the text allows"),
+        Column("deceased", "boolean", "Whether the patient died; null where the source does not say"),
+        Column("deceased_time", "timestamp", "When, where known to the day"),
+        Column("race", "array<string>", "US Core race codes, OMB categories first"),
+        Column("ethnicity", "array<string>", "US Core ethnicity codes, OMB categories first"),
+        Column("birth_sex", "string", "US Core birth sex"),
+        Column("mrn", "string", "Medical record number: the identifier of type MR, else of use official or usual"),
+        Column("city", "string", "City of the chosen address: home first, then the first"),
+        Column("state", "string", "State of the chosen address"),
+        Column("postal_code", "string", "Postal code of the chosen address"),
+        Column("country", "string", "Country of the chosen address"),
+        Column("active", "boolean", "Whether the record is in use, as sent"),
+        Column("replaced_by", "string", "Patient that replaces this one (link of type replaced-by)"),
+        *_LINEAGE,
+    ),
+    key=("source_system", "patient_id"),
+    keep=KEEP_NEWEST,
+    reads=(bronze.PATIENT.name,),
+)
+ENCOUNTER: Final = Table(
+    name="silver_fct_encounter",
+    namespace="silver",
+    grain="one row per source system and encounter",
+    columns=(
+        Column("encounter_id", "string", "FHIR logical id of the encounter", required=True),
+        Column("patient_id", "string", "Patient the encounter is about"),
+        Column("status", "string", "planned, in-progress, finished ..."),
+        Column("class_code", "string", "Class: AMB, IMP, EMER ..."),
+        Column("class_system", "string", "Code system of the class"),
+        Column("type_code", "string", "First type code"),
+        Column("type_text", "string", "Type in words"),
+        Column("period_start", "timestamp", "Start"),
+        Column("period_start_text", "string", "Start exactly as sent"),
+        Column("period_end", "timestamp", "End; null while the encounter is open"),
+        Column("period_end_text", "string", "End exactly as sent"),
+        Column("length_of_stay_hours", "double", "End minus start, hours; null when open, partial or reversed"),
+        Column("part_of_id", "string", "Encounter this one is part of"),
+        Column("service_provider_id", "string", "Organization that provides it"),
+        *_LINEAGE,
+    ),
+    key=("source_system", "encounter_id"),
+    keep=KEEP_NEWEST,
+    partitions=(Partition("encounter_id", "bucket", 4),),
+    reads=(bronze.ENCOUNTER.name,),
+)
+_OBSERVATION: Final = (
+    Column("patient_id", "string", "Patient the observation is about"),
+    Column("obs_time", "timestamp", "When it was observed; null where known only to the month or year"),
+    Column("obs_code", "string", "Code: the LOINC coding, else the first coding, else the text"),
+    Column("obs_code_system", "string", "Code system of obs_code"),
+    Column("obs_code_text", "string", "The code in words"),
+    Column("obs_time_text", "string", "Time exactly as sent"),
+    Column("obs_time_precision", "string", "year, month, day, second or fraction"),
+    Column("obs_time_low", "timestamp", "Earliest instant the text allows"),
+    Column("obs_time_high", "timestamp", "Latest instant the text allows"),
+    Column("obs_time_source", "string", "Element the time comes from: effectiveDateTime, effectiveInstant ..."),
+    Column("observation_id", "string", "FHIR logical id; a component's is its parent's, '#' and its place", required=True),
+    Column("parent_observation_id", "string", "Observation this row is a component of"),
+    Column("encounter_id", "string", "Encounter it was made in"),
+    Column("status", "string", "registered, preliminary, final, amended ..."),
+    Column("category", "string", "First category code"),
+    Column("value_type", "string", "Quantity, CodeableConcept, string ...: the X of value[x]"),
+    Column("value_number", "decimal(38,12)", "Numeric value; exact text in value_text"),
+    Column("value_text", "string", "Value exactly as sent"),
+    Column("comparator", "string", "<, <=, >= or >"),
+    Column("unit", "string", "Unit in words"),
+    Column("unit_code", "string", "Unit code"),
+    Column("unit_system", "string", "Code system of the unit"),
+    Column("value_code", "string", "Code of a coded value"),
+    Column("value_code_system", "string", "Code system of the coded value"),
+    Column("value_time", "timestamp", "Value that is a time"),
+    Column("absent_reason", "string", "Why there is no value"),
+)
+_OBSERVATION_KEY: Final = ("source_system", "patient_id", "obs_time", "obs_code")
+OBSERVATION: Final = Table(
+    name="silver_fct_observation",
+    namespace="silver",
+    grain="one row per source system, patient, observation time and code",
+    columns=(*_OBSERVATION, *_LINEAGE),
+    key=_OBSERVATION_KEY,
+    keep=KEEP_NEWEST,
+    partitions=(Partition("patient_id", "bucket", 8),),
+    reads=(bronze.OBSERVATION.name,),
+    doc="Rows that share the grain with a newer one, or lack a part of it, are in silver_observation_collisions.",
+)
+COLLISIONS: Final = Table(
+    name="silver_observation_collisions",
+    namespace="silver",
+    grain="one row per source system and observation (or component) that the grain has no place for",
+    columns=(
+        *_OBSERVATION,
+        Column("collision_reason", "string", "SAME_KEY, or NULL_<the missing part of the grain>", required=True),
+        Column("winner_observation_id", "string", "Observation that holds the key; null where the key has a null"),
+        *_LINEAGE,
+    ),
+    key=("source_system", "observation_id"),
+    keep=KEEP_NEWEST,
+    reads=(bronze.OBSERVATION.name,),
+)
+CONDITION: Final = Table(
+    name="silver_fct_condition",
+    namespace="silver",
+    grain="one row per source system and condition",
+    columns=(
+        Column("condition_id", "string", "FHIR logical id of the condition", required=True),
+        Column("patient_id", "string", "Patient who has it"),
+        Column("encounter_id", "string", "Encounter it was recorded in"),
+        Column("code", "string", "SNOMED CT code, else ICD-10, else the first coding, else the text"),
+        Column("code_system", "string", "Code system of the code"),
+        Column("code_text", "string", "The code in words"),
+        Column("clinical_status", "string", "active, recurrence, relapse, inactive, remission, resolved"),
+        Column("verification_status", "string", "unconfirmed, provisional, differential, confirmed, refuted ..."),
+        Column("onset_time", "timestamp", "Onset, where known to the day"),
+        Column("onset_text", "string", "Onset exactly as sent"),
+        Column("abatement_time", "timestamp", "Abatement, where known to the day"),
+        Column("recorded_time", "timestamp", "When it was recorded"),
+        *_LINEAGE,
+    ),
+    key=("source_system", "condition_id"),
+    keep=KEEP_NEWEST,
+    reads=(bronze.CONDITION.name,),
+)
+DOC_BLOCKS: Final = Table(
+    name="silver_fct_doc_blocks",
+    namespace="silver",
+    grain="one row per source system and block of one document",
+    columns=(
+        bronze.DOC_ID,
+        bronze.PAGE,
+        *bronze.BLOCK,
+        Column("patient_id", "string", "Patient the document is about, from a DocumentReference"),
+        Column("encounter_id", "string", "Encounter the document belongs to"),
+        Column("document_reference_id", "string", "DocumentReference that links the document"),
+        *_LINEAGE,
+    ),
+    key=("source_system", "doc_id", "block_id"),
+    keep=Keep(("ingested_at", "source_uri", "source_etag", "block_id")),
+    reads=(bronze.DOCS_TEXT.name, bronze.DOCUMENT_REFERENCE.name),
+    doc="The same bytes under two names are one document.",
+)
+
+TABLES: Final = (PATIENT, ENCOUNTER, OBSERVATION, COLLISIONS, CONDITION, DOC_BLOCKS)

@@ -1,0 +1,161 @@
+"""What a table is: columns, grain, key, keep-rule, partitions and what it reads.
+
+A :class:`Table` is the only statement of these facts. Spark schemas, DDL, MERGE statements, PyIceberg
+reads, sensors' legal partitions, Airflow assets, dbt sources and the data dictionary are derived from
+it. A definition that contradicts itself fails when it is imported, not at three in the morning.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from airflow_lakehouse.exceptions import TableContractError
+
+NAMESPACES: Final = ("bronze", "silver", "gold", "ops")
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_TYPE = re.compile(
+    r"string|boolean|int|long|double|date|timestamp|binary|decimal\(\d+,\d+\)"
+    r"|array<(?:string|double)>|map<string,string>"
+)
+_TRANSFORMS = ("identity", "year", "month", "day", "bucket")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One column.
+
+    :param name: lower snake case; Iceberg readers differ in how they treat capitals.
+    :param type: ``string``, ``boolean``, ``int``, ``long``, ``double``, ``date``, ``timestamp`` (an instant,
+        UTC), ``binary``, ``decimal(p,s)``, ``array<string>``, ``array<double>`` or ``map<string,string>``.
+    :param doc: meaning and unit, one sentence; becomes the column comment and the data dictionary.
+    :param required: never null.
+    """
+
+    name: str
+    type: str
+    doc: str
+    required: bool = False
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise TableContractError(f"column name {self.name!r} is not lower snake case", legal=_NAME.pattern)
+        if not _TYPE.fullmatch(self.type):
+            raise TableContractError(f"column {self.name!r} has type {self.type!r}", legal=_TYPE.pattern)
+        if not self.doc:
+            raise TableContractError(f"column {self.name!r} has no description", remedy="say what it means")
+
+
+@dataclass(frozen=True, slots=True)
+class Partition:
+    """One field of the partition spec.
+
+    :param column: source column.
+    :param transform: ``identity``, ``year``, ``month``, ``day`` or ``bucket``.
+    :param width: number of buckets, for ``bucket`` alone.
+    """
+
+    column: str
+    transform: str = "identity"
+    width: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.transform not in _TRANSFORMS or (self.transform == "bucket") != (self.width is not None):
+            raise TableContractError(
+                f"partition on {self.column!r} has transform {self.transform!r} and width {self.width!r}",
+                legal=f"{', '.join(_TRANSFORMS)}; a width for bucket alone",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Keep:
+    """Which row of a key wins: the greatest by these columns, nulls lowest.
+
+    :param order_by: columns in order of weight. The last ones identify a row, so that the order is total:
+        with ties the winner would depend on the order in which Spark happened to read the files.
+    """
+
+    order_by: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.order_by or self.order_by[-1] not in _TOTAL_ORDER_ENDS:
+            raise TableContractError(
+                f"keep-rule {self.order_by!r} is not a total order", legal=f"end in one of {_TOTAL_ORDER_ENDS}"
+            )
+
+
+_TOTAL_ORDER_ENDS = ("source_entry", "block_id")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One table of the lakehouse.
+
+    :param name: unique over all namespaces; starts with its namespace, except in ``ops``.
+    :param namespace: one of :data:`NAMESPACES`.
+    :param grain: "one row per ...", for people.
+    :param columns: in the order readers see them.
+    :param key: columns that identify a row; no two rows share one.
+    :param keep: which row of a key wins where several arrive; None where a key can arrive only once.
+    :param partitions: the partition spec, possibly empty.
+    :param reads: names of the tables this one is built from.
+    :param doc: what else a reader must know.
+    """
+
+    name: str
+    namespace: str
+    grain: str
+    columns: tuple[Column, ...]
+    key: tuple[str, ...]
+    keep: Keep | None = None
+    partitions: tuple[Partition, ...] = ()
+    reads: tuple[str, ...] = ()
+    doc: str = ""
+
+    def __post_init__(self) -> None:
+        if self.namespace not in NAMESPACES:
+            raise TableContractError(f"table {self.name!r} is in namespace {self.namespace!r}", legal=str(NAMESPACES))
+        if self.namespace != "ops" and not self.name.startswith(f"{self.namespace}_"):
+            raise TableContractError(f"table {self.name!r} does not start with its namespace {self.namespace!r}")
+        names = [column.name for column in self.columns]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise TableContractError(f"table {self.name!r} states columns twice: {doubled}")
+        if not self.grain.startswith("one row per "):
+            raise TableContractError(f"table {self.name!r} has grain {self.grain!r}", legal='"one row per ..."')
+        self._check_uses(self.key, "key")
+        self._check_uses(tuple(partition.column for partition in self.partitions), "partition")
+
+    def _check_uses(self, used: tuple[str, ...], role: str) -> None:
+        missing = [name for name in used if name not in self.column_names]
+        if missing or (role == "key" and not used):
+            raise TableContractError(f"table {self.name!r} names {role} columns it does not have: {missing or 'none'}")
+
+    @cached_property
+    def identifier(self) -> str:
+        """Namespace and name with a dot, as catalogs know the table."""
+        return f"{self.namespace}.{self.name}"
+
+    @cached_property
+    def column_names(self) -> tuple[str, ...]:
+        """Names of the columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def partition_columns(self) -> tuple[str, ...]:
+        """Columns a partition sensor may ask for: those partitioned by their own value."""
+        return tuple(partition.column for partition in self.partitions if partition.transform == "identity")
+
+    def column(self, name: str) -> Column:
+        """Return one column.
+
+        :param name: its name.
+        :raises TableContractError: when the table has no such column.
+        """
+        for column in self.columns:
+            if column.name == name:
+                return column
+        raise TableContractError(f"table {self.name!r} has no column {name!r}", legal=", ".join(self.column_names))
