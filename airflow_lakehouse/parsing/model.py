@@ -29,6 +29,7 @@ class SourceFile:
     :param size: bytes.
     :param dt: ``YYYY-MM-DD`` from the path or the run, or None.
     :param source_system: from the path or the run.
+    :param textract: root of what engines have read from documents, for parsers of documents.
     """
 
     uri: str
@@ -36,6 +37,7 @@ class SourceFile:
     size: int
     dt: str | None = None
     source_system: str = "default"
+    textract: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,7 @@ class RecordParser(Protocol):
     def lift(self, records: DataFrame) -> DataFrame:
         """Type the records.
 
-        :param records: ``source_uri, source_etag, position, entry, body (string), attributes (map)``.
-        :return: the same rows with ``target`` (a table name, or null for a reject), ``reason``, ``detail``, and the
-            columns of the parser's tables that do not come from the load.
+        :param records: ``file_no, position, entry, body (string), attributes (map of strings)``.
+        :return: the same rows with ``file_no, position, entry, body, target`` (a table name, or null for a reject),
+            ``reason``, ``detail``, and the columns of the parser's tables that do not come from the load.
         """

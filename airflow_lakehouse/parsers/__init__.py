@@ -1,0 +1,1 @@
+"""The built-in sources, registered through the same door as anybody's."""

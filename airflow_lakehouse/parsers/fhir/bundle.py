@@ -1,0 +1,125 @@
+"""Cutting a Bundle into its entries.
+
+Follows https://hl7.org/fhir/R4/bundle.html: an entry carries a resource, or a request that deletes one; references
+inside the Bundle may name another entry's ``fullUrl``, which only the Bundle can resolve.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from airflow_lakehouse.parsers.fhir import json_spans
+from airflow_lakehouse.parsers.fhir.json_spans import MalformedJsonError, Span
+from airflow_lakehouse.parsers.fhir.reasons import EMPTY_ENTRY, INVALID_JSON, NOT_AN_OBJECT, TRUNCATED_JSON
+from airflow_lakehouse.parsing.model import Record, Rejected
+
+REFS: Final = "refs"
+"""Attribute: JSON object of the urns in the record that its Bundle resolves, to ``Type/id``."""
+DELETED: Final = "deleted"
+"""Attribute: ``Type/id`` of the resource that the entry deletes; the body is then the entry itself."""
+FULL_URL_ID: Final = "full_url_id"
+"""Attribute: uuid of the entry's fullUrl, for a resource without id."""
+
+_URN: Final = re.compile(r"urn:(?:uuid|oid):[0-9A-Za-z.\-]+")
+_URN_UUID: Final = "urn:uuid:"
+_DELETE: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})$")
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    place: Span
+    resource: Span | None
+    content: dict[str, Any]
+
+
+def cut_bundle(text: str) -> Iterator[Record | Rejected]:
+    """Yield one record an entry; positions are 1-based entries.
+
+    :param text: the Bundle. Where it breaks off, the entries before that are yielded and the rest is one reject.
+    """
+    entries, rest = _entries(text)
+    known = _full_urls(entry for entry in entries if not isinstance(entry, Rejected))
+    for number, entry in enumerate(entries, 1):
+        if isinstance(entry, Rejected):
+            yield entry
+        else:
+            yield _record(number, text, entry, known)
+    if rest is not None:
+        yield rest
+
+
+def _entries(text: str) -> tuple[list[_Entry | Rejected], Rejected | None]:
+    found: list[_Entry | Rejected] = []
+    place = 0
+    try:
+        for name, start in json_spans.members(text, 0):
+            if name != "entry":
+                continue
+            if text[start] != "[":
+                return found, Rejected(0, NOT_AN_OBJECT, "Bundle.entry is not an array", _bytes(text))
+            for span in json_spans.elements(text, start):
+                found.append(_entry(len(found) + 1, text, span))
+                place = span.end
+    except MalformedJsonError as error:
+        reason = TRUNCATED_JSON if error.place >= len(text.rstrip()) - 1 else INVALID_JSON
+        return found, Rejected(len(found) + 1, reason, str(error), _bytes(text[place:]))
+    return found, None
+
+
+def _entry(number: int, text: str, span: Span) -> _Entry | Rejected:
+    if text[span.start] != "{":
+        return Rejected(number, NOT_AN_OBJECT, "the entry is not an object", _bytes(span.of(text)))
+    content = json.loads(span.of(text))
+    for name, place in json_spans.members(text, span.start):
+        if name == "resource":
+            return _Entry(span, json_spans.value_span(text, place), content)
+    return _Entry(span, None, content)
+
+
+def _record(number: int, text: str, entry: _Entry, known: dict[str, str]) -> Record | Rejected:
+    if entry.resource is None:
+        target = _deleted(entry.content)
+        body = _bytes(entry.place.of(text))
+        if target is None:
+            return Rejected(number, EMPTY_ENTRY, "the entry has neither a resource nor a deletion", body)
+        return Record(number, body, attributes={DELETED: target})
+    body_text = entry.resource.of(text)
+    attributes: dict[str, str] = {}
+    refs = {urn: known[urn] for urn in sorted(set(_URN.findall(body_text))) if urn in known}
+    if refs:
+        attributes[REFS] = json.dumps(refs, separators=(",", ":"))
+    full_url = entry.content.get("fullUrl")
+    resource = entry.content["resource"]
+    if isinstance(resource, dict) and not resource.get("id") and _is_urn_uuid(full_url):
+        attributes[FULL_URL_ID] = full_url.removeprefix(_URN_UUID)
+    return Record(number, _bytes(body_text), attributes=attributes or None)
+
+
+def _full_urls(entries: Iterator[_Entry]) -> dict[str, str]:
+    known = {}
+    for entry in entries:
+        full_url, resource = entry.content.get("fullUrl"), entry.content.get("resource")
+        if isinstance(full_url, str) and isinstance(resource, dict) and resource.get("resourceType"):
+            identity = resource.get("id") or full_url.removeprefix(_URN_UUID)
+            known[full_url] = f"{resource['resourceType']}/{identity}"
+    return known
+
+
+def _deleted(content: dict[str, Any]) -> str | None:
+    request = content.get("request")
+    if not isinstance(request, dict) or request.get("method") != "DELETE":
+        return None
+    found = _DELETE.match(str(request.get("url", "")))
+    return f"{found[1]}/{found[2]}" if found else None
+
+
+def _is_urn_uuid(value: object) -> bool:
+    return isinstance(value, str) and value.startswith(_URN_UUID)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

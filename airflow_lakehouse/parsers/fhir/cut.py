@@ -1,0 +1,241 @@
+"""Cutting a file into records: the exact bytes of each resource, and nothing else.
+
+Shapes are told apart by content. A file whose first line is a whole JSON object is read line by line; anything
+else is one document: a resource, an array of resources, or a Bundle. Whatever cannot be cut becomes a reject with
+its bytes, and what comes before and after it still loads.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import BinaryIO, Final
+
+from airflow_lakehouse.parsers.fhir import json_spans
+from airflow_lakehouse.parsers.fhir.bundle import cut_bundle
+from airflow_lakehouse.parsers.fhir.json_spans import MalformedJsonError
+from airflow_lakehouse.parsers.fhir.reasons import (
+    EMPTY_FILE,
+    INVALID_JSON,
+    INVALID_UTF8,
+    NOT_AN_OBJECT,
+    TRAILING_CONTENT,
+    TRUNCATED_JSON,
+)
+from airflow_lakehouse.parsing.model import Record, Rejected
+
+BOM: Final = b"\xef\xbb\xbf"
+# Bytes that a line with two objects holds; a line without them is not looked at twice.
+_GLUED: Final = (b"}{", b"} {", b"}\t{")
+
+
+def cut(stream: BinaryIO) -> Iterator[Record | Rejected]:
+    """Yield the records of one file, in order.
+
+    :param stream: the file's bytes, unzipped.
+    """
+    first, before = _first_line(stream)
+    if first is None:
+        yield Rejected(0, EMPTY_FILE, "the file holds no record", b"")
+        return
+    following = _next_line(stream)
+    if following is not None and _is_line_file(first, following[1]):
+        yield from _cut_lines(_chain(first, before, following, stream))
+        return
+    rest = b"" if following is None else b"\n" * (following[0] - 1) + following[1] + stream.read()
+    yield from cut_document(first + rest)
+
+
+def _first_line(stream: BinaryIO) -> tuple[bytes | None, int]:
+    number = 0
+    for line in stream:
+        number += 1
+        text = line.removeprefix(BOM) if number == 1 else line
+        if text.strip():
+            return text, number
+    return None, number
+
+
+def _next_line(stream: BinaryIO) -> tuple[int, bytes] | None:
+    """Return the next line that is not blank, with its distance; None at the end of the file."""
+    for distance, line in enumerate(stream, 1):
+        if line.strip():
+            return distance, line
+    return None
+
+
+def _chain(
+    first: bytes, number: int, following: tuple[int, bytes], stream: BinaryIO
+) -> Iterator[tuple[int, bytes]]:
+    yield number, first
+    distance, line = following
+    yield number + distance, line
+    yield from enumerate(stream, number + distance + 1)
+
+
+def _is_line_file(first: bytes, second: bytes) -> bool:
+    """Tell an NDJSON file from one document, by its first two lines that are not blank.
+
+    A pretty-printed document opens with a line that ends in an opening bracket or a comma. So may a broken first
+    record: then the line after it is a whole resource, which no document has in that place.
+    """
+    if _is_whole_object(first):
+        return True
+    return not first.lstrip().startswith(b"[") and _is_whole_object(second) and _resource_type(_text(second)) is not None
+
+
+def _is_whole_object(line: bytes) -> bool:
+    """Tell whether a line is a JSON object by itself, or at least looks like a broken one."""
+    text = line.strip()
+    return text.startswith(b"{") and len(text) > 1 and not text.endswith((b"{", b"[", b",", b":"))
+
+
+def _cut_lines(lines: Iterator[tuple[int, bytes]]) -> Iterator[Record | Rejected]:
+    for number, line in lines:
+        body = line.strip(b" \t\r\n")
+        if not body:
+            continue
+        if b'"Bundle"' in body or _is_odd(body):
+            yield from _cut_odd_line(number, body)
+        elif _is_utf8(body):
+            yield Record(number, body)
+        else:
+            yield Rejected(number, INVALID_UTF8, "the line is not valid UTF-8", body)
+
+
+def _is_odd(body: bytes) -> bool:
+    """Tell whether a line needs the slow, strict reading.
+
+    Spark's JSON reader stops after the first object and ignores what follows it: a second object on the line, or a
+    brace too many, would vanish without a trace.
+    """
+    if not (body.startswith(b"{") and body.endswith(b"}")):
+        return True
+    return any(glued in body for glued in _GLUED) or body.count(b"{") != body.count(b"}")
+
+
+def _cut_odd_line(number: int, body: bytes) -> Iterator[Record | Rejected]:
+    text = _text(body)
+    reject = _why_not_an_object(text)
+    if reject is not None:
+        yield Rejected(number, reject[0] if _is_utf8(body) else INVALID_UTF8, reject[1], body)
+        return
+    if _resource_type(text) != "Bundle":
+        yield from _checked(number, 0, text)
+        return
+    for item in cut_bundle(text):
+        yield _renumbered(item, number, item.position)
+
+
+def _why_not_an_object(text: str) -> tuple[str, str] | None:
+    if not text.startswith("{"):
+        return NOT_AN_OBJECT, "the line does not begin with an object"
+    try:
+        end = json_spans.value_span(text, 0).end
+    except MalformedJsonError as error:
+        at_end = error.place >= len(text) - 1
+        return (TRUNCATED_JSON if at_end else INVALID_JSON), str(error)
+    if json_spans.skip_blank(text, end) < len(text):
+        return TRAILING_CONTENT, f"the object ends at character {end}, the line goes on"
+    return None
+
+
+def cut_document(document: bytes) -> Iterator[Record | Rejected]:
+    """Yield the records of one JSON document.
+
+    :param document: its bytes, without byte-order mark.
+    """
+    text = _text(document)
+    place = json_spans.skip_blank(text, 0)
+    opening = text[place : place + 1]
+    if opening == "[":
+        yield from _cut_array(text, place)
+    elif opening != "{":
+        yield Rejected(0, NOT_AN_OBJECT, "the file begins with neither an object nor an array", _kept(document))
+    elif _resource_type(text[place:]) == "Bundle":
+        yield from (_checked_again(item) for item in cut_bundle(text[place:]))
+    else:
+        yield from _cut_objects(text, place)
+
+
+def _cut_array(text: str, place: int) -> Iterator[Record | Rejected]:
+    number = 0
+    try:
+        for span in json_spans.elements(text, place):
+            number += 1
+            yield from _checked(number, 0, span.of(text))
+            place = span.end
+    except MalformedJsonError as error:
+        yield Rejected(number + 1, _broken(error, text), str(error), _bytes(text[place:]))
+
+
+def _cut_objects(text: str, place: int) -> Iterator[Record | Rejected]:
+    """Yield objects that follow one another, usually one: a single resource."""
+    number = 0
+    while place < len(text):
+        number += 1
+        try:
+            span = json_spans.value_span(text, place)
+        except MalformedJsonError as error:
+            yield Rejected(number, _broken(error, text), str(error), _bytes(text[place:]))
+            return
+        yield from _checked(number, 0, span.of(text))
+        place = json_spans.skip_blank(text, span.end)
+
+
+def _broken(error: MalformedJsonError, text: str) -> str:
+    return TRUNCATED_JSON if error.place >= len(text.rstrip()) - 1 else INVALID_JSON
+
+
+def _checked(position: int, entry: int, text: str) -> Iterator[Record | Rejected]:
+    yield _checked_again(Record(position, _bytes(text), entry))
+
+
+def _checked_again(item: Record | Rejected) -> Record | Rejected:
+    if isinstance(item, Rejected):
+        return item
+    if not _is_utf8(item.body):
+        return Rejected(item.position, INVALID_UTF8, "the record is not valid UTF-8", item.body, item.entry)
+    if not item.body.startswith(b"{"):
+        return Rejected(item.position, NOT_AN_OBJECT, "the record is not an object", item.body, item.entry)
+    return item
+
+
+def _renumbered(item: Record | Rejected, position: int, entry: int) -> Record | Rejected:
+    checked = _checked_again(item)
+    if isinstance(checked, Rejected):
+        return Rejected(position, checked.reason, checked.detail, checked.raw, entry)
+    return Record(position, checked.body, entry, checked.attributes)
+
+
+def _resource_type(text: str) -> str | None:
+    """Return the resource type of an object that may be broken further on."""
+    try:
+        for name, place in json_spans.members(text, 0):
+            if name == "resourceType":
+                value = json.loads(json_spans.value_span(text, place).of(text))
+                return value if isinstance(value, str) else None
+    except MalformedJsonError:
+        return None
+    return None
+
+
+def _is_utf8(body: bytes) -> bool:
+    try:
+        body.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _text(body: bytes) -> str:
+    # Bytes that are not UTF-8 survive as lone surrogates, so that a record can be judged after it is cut out.
+    return body.decode("utf-8", "surrogateescape")
+
+
+def _kept(document: bytes) -> bytes | None:
+    return document if len(document) <= 2**20 else None

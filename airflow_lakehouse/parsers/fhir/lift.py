@@ -1,0 +1,131 @@
+"""Reading what bronze keeps beside the text of a resource, with Spark's own JSON reader.
+
+Only names and ids are read here: Spark's reader changes numbers (12345678901234567890.12 becomes
+1.2345678901234567E19), so the text itself is carried through untouched.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.parsers.fhir import bundle, reasons
+from airflow_lakehouse.tables import bronze
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+STRICT_JSON: Final = {
+    "mode": "PERMISSIVE",
+    "columnNameOfCorruptRecord": "_corrupt",
+    # Spark takes NaN, single quotes and the like for JSON unless told otherwise.
+    "allowNonNumericNumbers": "false",
+    "allowSingleQuotes": "false",
+    # A base64 payload is one string; the reader's own limit of 20 MB would call the resource broken.
+    "maxStringLen": str(2**31 - 1),
+}
+"""Options of ``from_json`` under which it reads JSON and nothing else."""
+
+INSTANT: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$"
+)
+"""A FHIR instant: date, time to the second and offset (https://hl7.org/fhir/R4/datatypes.html#instant)."""
+
+_HEAD: Final = "_corrupt STRING, resourceType STRING, id STRING, meta STRUCT<versionId: STRING, lastUpdated: STRING>"
+_LENIENT: Final = "_corrupt STRING, resourceType STRING, id STRING"
+
+
+def lift(records: DataFrame) -> DataFrame:
+    """Add to each record its table and the columns bronze has for it.
+
+    :param records: as :meth:`airflow_lakehouse.parsing.RecordParser.lift` gets them.
+    :return: the same rows, with ``target`` null and a ``reason`` where the record is no resource.
+    """
+    from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+
+    head = F.from_json("body", _HEAD, STRICT_JSON)
+    # A second reading, of the few records whose first one failed: broken JSON, or only a meta of the wrong kind?
+    second = F.when(F.col("head._corrupt").isNotNull(), F.from_json("body", _LENIENT, STRICT_JSON))
+    read = records.withColumn("head", head).withColumn("lenient", second)
+    return (
+        read.withColumn("is_json", F.col("head._corrupt").isNull() | F.col("lenient._corrupt").isNull())
+        .withColumn("deletes", F.col("attributes").getItem(bundle.DELETED))
+        .withColumn("resource_type", _resource_type())
+        .withColumn("resource_id", _resource_id())
+        .withColumn("reason", _reason())
+        .select(
+            "file_no",
+            "position",
+            "entry",
+            "body",
+            "resource_type",
+            "resource_id",
+            "reason",
+            F.when(F.col("reason").isNull(), _target()).alias("target"),
+            F.lit(None).cast("string").alias("detail"),
+            F.col("head.meta.versionId").alias("version_id"),
+            _last_updated().alias("last_updated"),
+            F.col("deletes").isNotNull().alias("deleted"),
+            F.from_json(F.col("attributes").getItem(bundle.REFS), "map<string,string>").alias("bundle_refs"),
+            F.sha2(F.col("body"), 256).alias("body_sha256"),
+            _flags().alias("flags"),
+        )
+    )
+
+
+def _resource_type() -> Column:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    return F.coalesce(
+        F.split_part(F.col("deletes"), F.lit("/"), F.lit(1)),
+        F.col("head.resourceType"),
+        F.col("lenient.resourceType"),
+    )
+
+
+def _resource_id() -> Column:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    return F.coalesce(
+        F.split_part(F.col("deletes"), F.lit("/"), F.lit(2)),
+        F.nullif(F.col("head.id"), F.lit("")),
+        F.nullif(F.col("lenient.id"), F.lit("")),
+        F.col("attributes").getItem(bundle.FULL_URL_ID),
+    )
+
+
+def _reason() -> Column:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    return F.when(~F.col("is_json"), F.lit(reasons.INVALID_JSON)).when(
+        F.coalesce(F.col("resource_type"), F.lit("")) == "", F.lit(reasons.NO_RESOURCE_TYPE)
+    )
+
+
+def _target() -> Column:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    target = F.lit(bronze.OTHER.name)
+    for resource_type, table in bronze.FHIR_TABLES.items():
+        target = F.when(F.col("resource_type") == resource_type, F.lit(table.name)).otherwise(target)
+    return target
+
+
+def _last_updated() -> Column:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    text = F.col("head.meta.lastUpdated")
+    return F.when(text.rlike(INSTANT), text.try_cast("timestamp"))
+
+
+def _flags() -> Column:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    bad_meta = F.col("lenient").isNotNull() | (F.col("head.meta.lastUpdated").isNotNull() & _last_updated().isNull())
+    from_full_url = F.col("attributes").getItem(bundle.FULL_URL_ID).isNotNull()
+    return F.array_compact(
+        F.array(
+            F.when(F.col("resource_id").isNull(), F.lit(reasons.MISSING_ID)),
+            F.when(from_full_url, F.lit(reasons.ID_FROM_FULL_URL)),
+            F.when(bad_meta, F.lit(reasons.BAD_META)),
+        )
+    )

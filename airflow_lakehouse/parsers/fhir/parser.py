@@ -1,0 +1,40 @@
+"""The FHIR parser: Python cuts records out, Spark reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from airflow_lakehouse.parsers.fhir import cut
+from airflow_lakehouse.tables import bronze
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from airflow_lakehouse.parsing.model import Record, Rejected, SourceFile
+
+_NAMES: Final = (".ndjson", ".jsonl", ".json")
+
+
+class FhirParser:
+    """FHIR R4 resources as JSON."""
+
+    name = "fhir"
+    version = "1"
+    tables = (*bronze.FHIR_TABLES.values(), bronze.OTHER)
+
+    def claims(self, file: SourceFile, head: bytes) -> bool:
+        """Claim JSON; and files that are named like it, so that a broken one is rejected for what it is."""
+        start = head.removeprefix(cut.BOM).lstrip()[:1]
+        return start in (b"{", b"[") or file.uri.lower().removesuffix(".gz").endswith(_NAMES)
+
+    def cut(self, file: SourceFile, stream: BinaryIO) -> Iterator[Record | Rejected]:
+        """Yield the exact bytes of each resource."""
+        del file  # the content alone tells the shape
+        return cut.cut(stream)
+
+    def lift(self, records: DataFrame) -> DataFrame:
+        """Read what bronze keeps beside the text: type, id, version, time."""
+        from airflow_lakehouse.parsers.fhir.lift import lift
+
+        return lift(records)

@@ -1,0 +1,139 @@
+"""The catalog of a profile through PyIceberg: metadata, small reads and small writes without Spark."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+from airflow_lakehouse.exceptions import ConfigurationError, TableNotFoundError
+from airflow_lakehouse.profile import CATALOG_NAME
+from airflow_lakehouse.tables import NAMESPACES
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table as IcebergTable
+    from pyiceberg.table.snapshots import Snapshot
+
+    from airflow_lakehouse.profile import Profile
+
+BUSY_MILLISECONDS = 30_000
+"""How long a writer of the SQLite catalog waits for another."""
+
+
+def load_pyiceberg(profile: Profile) -> Catalog:
+    """Open the catalog.
+
+    :param profile: the lakehouse; a local one must exist.
+    :raises ConfigurationError: when the local warehouse holds no catalog.
+    """
+    from pyiceberg.catalog import load_catalog
+
+    properties: dict[str, Any] = {"warehouse": profile.warehouse_uri, **profile.catalog_properties}
+    if profile.catalog == "glue":
+        region = {"glue.region": profile.region, "s3.region": profile.region} if profile.region else {}
+        return load_catalog(CATALOG_NAME, type="glue", **region, **properties)
+    if not profile.catalog_file.is_file():
+        raise ConfigurationError(
+            f"{profile.warehouse_dir} holds no catalog ({profile.catalog_file.name})",
+            remedy="give the directory an earlier 'lakehouse run' wrote to, or run one first",
+        )
+    return load_catalog(CATALOG_NAME, type="sql", uri=f"sqlite:///{profile.catalog_file}", **properties)
+
+
+def create_local_catalog(profile: Profile) -> None:
+    """Make sure that a local warehouse and its SQLite catalog exist.
+
+    :param profile: a profile with the SQLite catalog; any other is left alone.
+    :raises ConfigurationError: when the warehouse cannot be written, or is something else.
+    """
+    if profile.catalog != "sqlite":
+        return
+    directory = profile.warehouse_dir
+    _check_is_warehouse(profile)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"warehouse {directory} cannot be created: {error.strerror}", remedy="give a directory that can be written"
+        ) from error
+    if not os.access(directory, os.W_OK):
+        raise ConfigurationError(f"warehouse {directory} cannot be written", remedy="mend its permissions or give another")
+    with closing(sqlite3.connect(profile.catalog_file, timeout=BUSY_MILLISECONDS / 1000)) as connection:
+        # Write-ahead logging lets readers go on while a commit is made; it stays with the file.
+        connection.execute("PRAGMA journal_mode=WAL")
+    from pyiceberg.catalog import load_catalog
+
+    catalog = load_catalog(
+        CATALOG_NAME, type="sql", uri=f"sqlite:///{profile.catalog_file}", warehouse=profile.warehouse_uri
+    )
+    for namespace in NAMESPACES:
+        catalog.create_namespace_if_not_exists(namespace)
+
+
+def _check_is_warehouse(profile: Profile) -> None:
+    directory, file = profile.warehouse_dir, profile.catalog_file
+    if directory.exists() and not directory.is_dir():
+        raise ConfigurationError(f"warehouse {directory} is a file", legal="a directory, new or an earlier warehouse")
+    if file.is_file() and file.stat().st_size:
+        with file.open("rb") as stream:
+            if stream.read(16) != b"SQLite format 3\x00":
+                raise ConfigurationError(f"{file} is not a SQLite file", remedy="give another warehouse directory")
+    elif directory.is_dir() and any(entry.name not in _OWN for entry in directory.iterdir()):
+        # A typing error must not sprinkle tables over somebody's home directory or raw drop.
+        raise ConfigurationError(
+            f"{directory} holds other files and no catalog ({file.name})",
+            legal="an empty or new directory, or an earlier warehouse",
+        )
+
+
+_OWN = ("catalog.db", "catalog.db-wal", "catalog.db-shm", "textract", *NAMESPACES, "_staging", "gold_logs", "logs")
+
+
+def checkpoint(profile: Profile) -> None:
+    """Write the SQLite log back, so that ``catalog.db`` alone can be copied and read.
+
+    :param profile: a profile with the SQLite catalog; any other is left alone.
+    """
+    if profile.catalog == "sqlite" and profile.catalog_file.is_file():
+        with closing(sqlite3.connect(profile.catalog_file, timeout=BUSY_MILLISECONDS / 1000)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+
+def find_table(catalog: Catalog, identifier: str) -> IcebergTable | None:
+    """Return a table, or None where the catalog has none of that name.
+
+    :param catalog: from :func:`load_pyiceberg`.
+    :param identifier: namespace and name.
+    """
+    from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+
+    try:
+        return catalog.load_table(identifier)
+    except (NoSuchTableError, NoSuchNamespaceError):
+        return None
+
+
+def get_table(catalog: Catalog, identifier: str) -> IcebergTable:
+    """Return a table.
+
+    :param catalog: from :func:`load_pyiceberg`.
+    :param identifier: namespace and name.
+    :raises TableNotFoundError: when the catalog has none of that name; the message lists those it has.
+    """
+    table = find_table(catalog, identifier)
+    if table is None:
+        known = [".".join(name) for space in catalog.list_namespaces() for name in catalog.list_tables(space)]
+        raise TableNotFoundError(f"table {identifier!r} does not exist", legal=", ".join(sorted(known)) or "none yet")
+    return table
+
+
+def current_snapshot(catalog: Catalog, identifier: str) -> Snapshot | None:
+    """Return the snapshot readers of a table see, or None where it is empty or does not exist.
+
+    :param catalog: from :func:`load_pyiceberg`.
+    :param identifier: namespace and name.
+    """
+    table = find_table(catalog, identifier)
+    return table.current_snapshot() if table else None

@@ -1,0 +1,203 @@
+"""Making a silver table say what bronze says, for the keys that may have changed.
+
+The delta names resources; silver is recomputed for the keys they occupy, or occupied before, from all live rows.
+What differs is merged in one commit, which carries the watermark.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.spark import delta, load, schema
+from airflow_lakehouse.spark.session import stamp, unstamp
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyspark.sql import DataFrame, SparkSession
+
+    from airflow_lakehouse.tables import Table
+
+OPERATION: Final = "_operation"
+RESOURCE: Final = ("source_system", "resource_id")
+"""What identifies a resource in bronze."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run over silver.
+
+    :param spark: the session.
+    :param catalog: the same catalog through PyIceberg.
+    :param area: URI of a folder of this run's own.
+    :param dead: file versions that newer ones have replaced.
+    :param full: recompute everything from bronze.
+    """
+
+    spark: SparkSession
+    catalog: Catalog
+    area: str
+    dead: Sequence[tuple[str, str]] = ()
+    full: bool = False
+
+    def read(self, table: Table) -> DataFrame:
+        """Return a table.
+
+        :param table: which.
+        """
+        return self.spark.table(schema.qualified(table))
+
+    def live(self, table: Table) -> DataFrame:
+        """Return the rows of a bronze table that no newer version of their file has replaced.
+
+        :param table: the bronze table.
+        """
+        from pyspark.sql import functions as F  # noqa: N812
+
+        rows = self.read(table)
+        if not self.dead:
+            return rows
+        gone = self.spark.createDataFrame(list(self.dead), "source_uri STRING, source_etag STRING")
+        return rows.join(F.broadcast(gone), ["source_uri", "source_etag"], "left_anti")
+
+    def keep(self, rows: DataFrame, name: str) -> DataFrame:
+        """Store rows below this run's folder and return them from there, so that they are computed once.
+
+        :param rows: what to keep.
+        :param name: unique within the run.
+        """
+        path = f"{self.area}/{name}"
+        rows.write.mode("overwrite").parquet(path)
+        return self.spark.read.parquet(path)
+
+
+@dataclass
+class Outcome:
+    """What a run did to one silver table, and how its input was classified.
+
+    :param change: the counts for the summary.
+    :param classes: class to rows of input.
+    """
+
+    change: load.Change
+    classes: dict[str, int] = field(default_factory=dict)
+
+
+def affected(work: Work, source: Table, seen: delta.Watermark | None, now: delta.Watermark) -> DataFrame | None:
+    """Return the resources whose rows may have changed, or None for all of them.
+
+    :param work: the run.
+    :param source: the bronze table.
+    :param seen: watermark of the silver table.
+    :param now: watermark this run will leave.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    if work.full or seen is None:
+        return None
+    added = delta.added_rows(work.spark, work.catalog, source, seen.snapshot(source))
+    if added is None:
+        return None
+    named = added.select(*RESOURCE)
+    if seen.dead != now.dead and work.dead:
+        # A file was replaced: what it said, and its newer version does not say, must go.
+        gone = work.spark.createDataFrame(list(work.dead), "source_uri STRING, source_etag STRING")
+        replaced = work.read(source).join(F.broadcast(gone), ["source_uri", "source_etag"], "left_semi")
+        named = named.unionByName(replaced.select(*RESOURCE))
+    return named.where(F.col("resource_id").isNotNull()).distinct()
+
+
+def only(rows: DataFrame, ids: DataFrame | None, columns: Sequence[str] = RESOURCE) -> DataFrame:
+    """Return the rows of some resources.
+
+    :param rows: with ``columns``.
+    :param ids: which; None for all.
+    :param columns: what identifies them.
+    """
+    return rows if ids is None else rows.join(ids, list(columns), "left_semi")
+
+
+def operations(table: Table, wanted: DataFrame, present: DataFrame) -> DataFrame:
+    """Return what must be inserted, updated or deleted for the table to hold the wanted rows; nothing else.
+
+    :param table: the target.
+    :param wanted: rows it should hold for the affected keys.
+    :param present: rows it holds for them.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    def packed(rows: DataFrame, name: str) -> DataFrame:
+        keys = [F.col(column).alias(f"{name}_{column}") for column in table.key]
+        return rows.select(F.struct(*table.column_names).alias(name), *keys)
+
+    new, old = packed(wanted, "new"), packed(present, "old")
+    same_key = F.lit(True)
+    for column in table.key:
+        same_key = same_key & (F.col(f"new_{column}") == F.col(f"old_{column}"))
+    both = new.join(old, same_key, "full_outer")
+    operation = (
+        F.when(F.col("old").isNull(), F.lit("insert"))
+        .when(F.col("new").isNull(), F.lit("delete"))
+        .when(~F.col("new").eqNullSafe(F.col("old")), F.lit("update"))
+    )
+    changed = both.withColumn(OPERATION, operation).where(F.col(OPERATION).isNotNull())
+    return changed.select(OPERATION, F.coalesce("new", "old").alias("row")).select(OPERATION, "row.*")
+
+
+def apply(work: Work, table: Table, changes: DataFrame | None, wanted: DataFrame, now: delta.Watermark) -> load.Change:
+    """Merge changes into a silver table, in one commit that carries the watermark.
+
+    :param work: the run.
+    :param table: the target.
+    :param changes: from :func:`operations`; None when the table is empty and every wanted row is new.
+    :param wanted: the rows it should hold.
+    :param now: the watermark.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    before = load.snapshot_id(work.catalog, table)
+    properties = now.properties()
+    stamp(work.spark, properties)
+    try:
+        if changes is None:
+            load.conform(work.spark, table, wanted.withColumn(OPERATION, F.lit("insert")))
+            added = load.added_since(work.catalog, table, before)
+            return load.Change(load.row_count(work.catalog, table), added=added)
+        kept = work.keep(changes, f"{table.name}_changes")
+        counts = {row[OPERATION]: row["count"] for row in kept.groupBy(OPERATION).count().collect()}
+        # Also with nothing to change: the empty commit carries the watermark, and spares the next run this work.
+        load.conform(work.spark, table, kept, _prune(work, table, kept))
+    finally:
+        unstamp(work.spark, properties)
+    return load.Change(
+        load.row_count(work.catalog, table), counts.get("insert", 0), counts.get("update", 0), counts.get("delete", 0)
+    )
+
+
+_MAX_LITERALS: Final = 64
+
+
+def _prune(work: Work, table: Table, changes: DataFrame) -> str:
+    """Return the bucket literals of the changed keys: what is scanned, and what a concurrent commit conflicts with."""
+    buckets = [partition for partition in table.partitions if partition.transform == "bucket"]
+    if not buckets:
+        return "true"
+    partition = buckets[0]
+    call = f"{schema.CATALOG_NAME}.system.bucket({partition.width}, {{0}}`{partition.column}`)"
+    found = changes.selectExpr(f"{call.format('')} AS bucket").distinct().limit(_MAX_LITERALS + 1).collect()
+    if not found or len(found) > _MAX_LITERALS:
+        return "true"
+    return f"{call.format('t.')} IN ({', '.join(sorted(str(row['bucket']) for row in found))})"
+
+
+def is_empty(work: Work, table: Table) -> bool:
+    """Tell whether a table holds no row, from metadata.
+
+    :param work: the run.
+    :param table: which.
+    """
+    return load.snapshot_id(work.catalog, table) is None or load.row_count(work.catalog, table) == 0
+
+
+Transform = Callable[["DataFrame"], "DataFrame"]

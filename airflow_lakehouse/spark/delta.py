@@ -1,0 +1,118 @@
+"""What changed in bronze since a silver table last looked.
+
+A silver table's watermark is in the summary of its own last commit: the bronze snapshots it has seen, and which file
+versions were dead then. It cannot be lost without the data it describes, nor run ahead of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.spark import schema
+from airflow_lakehouse.spark.catalog import find_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.table import Table as IcebergTable
+    from pyspark.sql import DataFrame, SparkSession
+
+    from airflow_lakehouse.tables import Table
+
+_PREFIX: Final = "lakehouse."
+_SOURCE: Final = "src."
+_DEAD: Final = "dead-files"
+_NONE: Final = "none"
+
+
+@dataclass(frozen=True)
+class Watermark:
+    """What a silver table has seen.
+
+    :param sources: bronze table name to the id of its snapshot, or ``none``.
+    :param dead: digest of the file versions that were dead.
+    """
+
+    sources: dict[str, str]
+    dead: str
+
+    def properties(self) -> dict[str, str]:
+        """Return the watermark as snapshot properties, without the common prefix."""
+        return {**{f"{_SOURCE}{name}": id_ for name, id_ in self.sources.items()}, _DEAD: self.dead}
+
+    def snapshot(self, table: Table) -> int | None:
+        """Return the snapshot of a bronze table that was seen, or None.
+
+        :param table: the bronze table.
+        """
+        seen = self.sources.get(table.name, _NONE)
+        return None if seen == _NONE else int(seen)
+
+
+def present(catalog: Catalog, sources: Sequence[Table], dead: Sequence[tuple[str, str]]) -> Watermark:
+    """Return the watermark a run that begins now will leave.
+
+    :param catalog: the catalog.
+    :param sources: bronze tables read.
+    :param dead: dead file versions.
+    """
+    ids = {}
+    for table in sources:
+        found = find_table(catalog, table.identifier)
+        snapshot = found.current_snapshot() if found else None
+        ids[table.name] = str(snapshot.snapshot_id) if snapshot else _NONE
+    return Watermark(ids, sha256(repr(sorted(dead)).encode()).hexdigest()[:16])
+
+
+def stored(catalog: Catalog, target: Table) -> Watermark | None:
+    """Return the watermark of a silver table, or None where it has none.
+
+    Commits that carry none are passed over: compaction and repairs by hand do not move it.
+
+    :param catalog: the catalog.
+    :param target: the silver table.
+    """
+    found = find_table(catalog, target.identifier)
+    snapshot = found.current_snapshot() if found else None
+    while found is not None and snapshot is not None:
+        summary = dict(snapshot.summary.additional_properties) if snapshot.summary else {}
+        own = {name.removeprefix(_PREFIX): value for name, value in summary.items() if name.startswith(_PREFIX)}
+        if _DEAD in own:
+            sources = {name.removeprefix(_SOURCE): id_ for name, id_ in own.items() if name.startswith(_SOURCE)}
+            return Watermark(sources, own[_DEAD])
+        parent = snapshot.parent_snapshot_id
+        snapshot = found.snapshot_by_id(parent) if parent is not None else None
+    return None
+
+
+def added_rows(spark: SparkSession, catalog: Catalog, table: Table, since: int | None) -> DataFrame | None:
+    """Return the rows that were added to a bronze table after a snapshot.
+
+    :param spark: the session.
+    :param catalog: the catalog.
+    :param table: the bronze table.
+    :param since: snapshot that was seen; None for the beginning.
+    :return: None where the delta cannot be told and everything must be read: the snapshot was expired, or the table
+        was rolled back behind it. Iceberg would fail on the one and ignore the other.
+    """
+    found = find_table(catalog, table.identifier)
+    if since is None or found is None or not _only_grew(found, since):
+        return None
+    reader = spark.read.format("iceberg").option("start-snapshot-id", str(since))
+    return reader.load(schema.qualified(table))
+
+
+def _only_grew(table: IcebergTable, since: int) -> bool:
+    snapshot = table.current_snapshot()
+    while snapshot is not None:
+        if snapshot.snapshot_id == since:
+            return True
+        operation = snapshot.summary.operation.value if snapshot.summary else "append"
+        if operation not in ("append", "replace"):
+            return False
+        parent = snapshot.parent_snapshot_id
+        snapshot = table.snapshot_by_id(parent) if parent is not None else None
+    return False

@@ -1,0 +1,167 @@
+"""Which files a drop holds, which version each has, and which parser reads it.
+
+Works for the laid-out drop (``fhir/dt=2026-01-15/*``, ``docs/...``, optionally ``source=NAME/``), for any other
+folder and for a single file alike: the layout gives ``dt`` and ``source_system``, the content gives the parser.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.exceptions import InputError
+from airflow_lakehouse.parsing.model import SourceFile
+from airflow_lakehouse.spark import files
+
+if TYPE_CHECKING:
+    from airflow_lakehouse.parsing import Registry
+    from airflow_lakehouse.profile import Profile
+
+UNKNOWN: Final = "unknown"
+"""Stands for the parser of a file that none claims."""
+
+_DT: Final = re.compile(r"(?:^|/)dt=([^/]*)/")
+_SOURCE: Final = re.compile(r"(?:^|/)source=([^/]+)/")
+_MARKERS: Final = ("_", ".")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One file and who reads it.
+
+    :param file: the file.
+    :param parser: name of its parser, or :data:`UNKNOWN`.
+    :param parser_version: version of that parser.
+    """
+
+    file: SourceFile
+    parser: str
+    parser_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which part of a drop a run takes, and what it says of files whose path does not.
+
+    :param dt: given day: only files of that day's partition, and the day of files without one.
+    :param source_system: given source system, for files whose path names none.
+    """
+
+    dt: str | None = None
+    source_system: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.dt is not None and not _is_day(self.dt):
+            raise InputError(f"dt {self.dt!r} is not a day", legal="YYYY-MM-DD, such as 2026-01-15")
+
+
+def discover(profile: Profile, registry: Registry, scope: Scope | None = None) -> list[Found]:
+    """List a drop, in order of URI.
+
+    :param profile: the lakehouse; names the drop.
+    :param registry: the parsers.
+    :param scope: which part of it.
+    :raises InputError: when the drop does not exist, cannot be read or holds no file.
+    """
+    scope = scope or Scope()
+    raw = profile.raw
+    if not raw:
+        raise InputError("no raw drop was named", remedy="give a folder or a file")
+    found = [_found(file, registry) for file in list_files(raw, scope, profile.textract_uri)]
+    if not found:
+        where = f" for dt={scope.dt}" if scope.dt else ""
+        raise InputError(f"{raw} holds no file{where}", legal="a folder with files in it, or one file", remedy=_LAYOUT)
+    return found
+
+
+_LAYOUT: Final = "put files below <raw>/fhir/dt=YYYY-MM-DD/ or <raw>/docs/dt=YYYY-MM-DD/, or name another folder"
+
+
+def list_files(raw: str, scope: Scope, textract: str = "") -> Iterator[SourceFile]:
+    """Yield the files of a drop without asking who reads them.
+
+    :param raw: root of the drop, or one file.
+    :param scope: which part of it.
+    :param textract: handed to every file.
+    :raises InputError: when the drop does not exist or cannot be read.
+    """
+    for uri, relative, size, etag in _list_local(raw) if files.local_path(raw) else _list_remote(raw):
+        dt, day_given = _day_of(uri, relative)
+        if scope.dt and day_given and dt != scope.dt:
+            continue
+        source = _SOURCE.search(relative) or _SOURCE.search(uri)
+        yield SourceFile(
+            uri=uri,
+            etag=etag or _sha256(uri),
+            size=size,
+            dt=dt or scope.dt,
+            source_system=source[1] if source else (scope.source_system or "default"),
+            textract=textract,
+        )
+
+
+def _list_local(raw: str) -> Iterator[tuple[str, str, int, str]]:
+    root = files.local_path(raw) or Path(raw)
+    if root.is_file():
+        yield root.as_uri(), root.name, root.stat().st_size, ""
+        return
+    if not root.is_dir():
+        raise InputError(f"the raw drop {root} does not exist", legal="a folder, a file or s3://bucket/prefix")
+    for folder, folders, names in os.walk(root, onerror=_unreadable):
+        folders[:] = sorted(name for name in folders if not name.startswith(_MARKERS))
+        for name in sorted(names):
+            path = Path(folder) / name
+            if not name.startswith(_MARKERS) and path.is_file():
+                yield path.as_uri(), path.relative_to(root).as_posix(), path.stat().st_size, ""
+
+
+def _unreadable(error: OSError) -> None:
+    raise InputError(f"{error.filename} cannot be read: {error.strerror}", remedy="mend its permissions") from error
+
+
+def _list_remote(raw: str) -> Iterator[tuple[str, str, int, str]]:
+    import boto3
+
+    bucket, _, prefix = raw.removeprefix("s3://").partition("/")
+    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    for page in pages:
+        for item in page.get("Contents", ()):
+            relative = item["Key"].removeprefix(prefix).lstrip("/")
+            if not any(part.startswith(_MARKERS) for part in relative.split("/")) and not item["Key"].endswith("/"):
+                yield f"s3://{bucket}/{item['Key']}", relative, item["Size"], item["ETag"].strip('"')
+
+
+def _found(file: SourceFile, registry: Registry) -> Found:
+    parser = registry.claim(file, files.read_head(file.uri))
+    return Found(file, parser.name, parser.version) if parser else Found(file, UNKNOWN, "1")
+
+
+def _day_of(uri: str, relative: str) -> tuple[str | None, bool]:
+    """Return the day the path names, and whether the path has a partition for days at all."""
+    found = _DT.search(relative) or _DT.search(uri)
+    if found is None:
+        return None, False
+    # dt=2026-13-45 is no day: the file loads without one rather than being lost or failing the run.
+    return (found[1] if _is_day(found[1]) else None), True
+
+
+def _is_day(text: str) -> bool:
+    try:
+        date.fromisoformat(text)
+    except ValueError:
+        return False
+    return len(text) == len("2026-01-15")
+
+
+def _sha256(uri: str) -> str:
+    try:
+        with files.open_raw(uri) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except PermissionError as error:
+        raise InputError(f"{uri} cannot be read", remedy="mend its permissions, or take it out of the drop") from error

@@ -1,0 +1,97 @@
+"""Opening what a URI names, on this machine or in S3, without Spark."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from urllib.parse import unquote, urlsplit
+
+from airflow_lakehouse.exceptions import InputError
+
+if TYPE_CHECKING:
+    from pyarrow.fs import FileSystem
+
+HEAD_BYTES: Final = 65_536
+"""How much of a file a parser sees to decide whether it is its."""
+GZIP_MAGIC: Final = b"\x1f\x8b"
+
+
+def local_path(uri: str) -> Path | None:
+    """Return the path a URI names on this machine, or None for another scheme.
+
+    :param uri: a path, ``file://...`` or another URI.
+    """
+    if "://" not in uri:
+        return Path(uri).expanduser().absolute()
+    parts = urlsplit(uri)
+    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def filesystem(uri: str) -> tuple[FileSystem, str]:
+    """Return the Arrow file system of a URI and the path in it.
+
+    :param uri: ``s3://...`` or ``file://...``.
+    :raises InputError: when the scheme is not known.
+    """
+    from pyarrow import ArrowInvalid
+    from pyarrow.fs import FileSystem
+
+    try:
+        found, path = FileSystem.from_uri(uri)
+    except ArrowInvalid as error:
+        raise InputError(f"cannot open {uri!r}", legal="a path, file://... or s3://bucket/prefix") from error
+    return found, path
+
+
+def open_raw(uri: str) -> BinaryIO:
+    """Open a file as it is.
+
+    :param uri: where it is.
+    """
+    path = local_path(uri)
+    if path is not None:
+        return path.open("rb", buffering=1 << 20)
+    store, name = filesystem(uri)
+    return cast("BinaryIO", io.BufferedReader(store.open_input_stream(name), 1 << 20))
+
+
+def open_unzipped(uri: str) -> BinaryIO:
+    """Open a file, unzipped where its first bytes say gzip, whatever its name says.
+
+    :param uri: where it is.
+    """
+    stream = open_raw(uri)
+    if cast("io.BufferedReader", stream).peek(2)[:2] == GZIP_MAGIC:
+        return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=stream)), 1 << 20))
+    return stream
+
+
+def read_head(uri: str) -> bytes:
+    """Return the first 64 KiB of a file, unzipped; what can be had of a broken gzip.
+
+    :param uri: where it is.
+    """
+    with open_unzipped(uri) as stream:
+        try:
+            return stream.read(HEAD_BYTES)
+        except (EOFError, OSError):
+            return b""
+
+
+def delete_folder(uri: str) -> None:
+    """Delete a folder and what is in it; one that does not exist is fine.
+
+    :param uri: where it is.
+    """
+    path = local_path(uri)
+    if path is not None:
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    store, name = filesystem(uri)
+    try:
+        store.delete_dir(name)
+    except FileNotFoundError:
+        return

@@ -1,0 +1,95 @@
+"""Bronze to silver: what bronze has gained since each silver table last looked, conformed and merged."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from airflow_lakehouse.spark import delta, load, reconcile, silver_documents, silver_observations, silver_resources
+from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.conform import Work
+from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.spark.files import delete_folder
+from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
+from airflow_lakehouse.spark.ledger import Ledger
+from airflow_lakehouse.spark.session import stamp
+from airflow_lakehouse.tables import silver
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+
+    from airflow_lakehouse.spark.conform import Outcome
+    from airflow_lakehouse.tables import Table
+
+NAME = "bronze_to_silver"
+_log = logging.getLogger(__name__)
+
+
+def run(arguments: JobArguments) -> JobResult:
+    """Bring every silver table up to date.
+
+    :param arguments: the profile.
+    :raises LakehouseError: when the warehouse cannot be used, or the counts do not add up.
+    """
+    started = time.monotonic()
+    create_local_catalog(arguments.profile)
+    catalog = load_pyiceberg(arguments.profile)
+    result = JobResult(arguments.run_id)
+    dead = Ledger(catalog).dead_versions()
+    stale = {table.name: marks for table in silver.TABLES if (marks := _marks(catalog, table, dead))[0] != marks[1]}
+    missing = load.missing_tables(catalog)
+    if stale or missing:
+        with job_session(arguments.profile) as spark:
+            load.ensure_tables(spark, catalog)
+            stamp(spark, {"run-id": arguments.run_id, "job": NAME})
+            area = f"{arguments.profile.warehouse_uri}/_staging/{arguments.run_id}-silver"
+            try:
+                outcomes = _refresh(Work(spark, catalog, area, dead), stale)
+            finally:
+                delete_folder(area)
+            _report(result, outcomes)
+            reconcile.check_silver(spark, catalog, outcomes, arguments.run_id)
+    if not result.tables:
+        result.status = "unchanged"
+    result.seconds["silver"] = round(time.monotonic() - started, 3)
+    return result
+
+
+Marks = tuple[delta.Watermark | None, delta.Watermark]
+
+
+def _sources(table: Table) -> tuple[Table, ...]:
+    from airflow_lakehouse.tables import by_name
+
+    return tuple(by_name(name) for name in table.reads)
+
+
+def _marks(catalog: Catalog, table: Table, dead: list[tuple[str, str]]) -> Marks:
+    """Return what a silver table has seen and what there is; an empty bronze counts as seen."""
+    now = delta.present(catalog, _sources(table), dead)
+    seen = delta.stored(catalog, table)
+    if seen is None and set(now.sources.values()) == {"none"}:
+        return now, now
+    return seen, now
+
+
+def _refresh(work: Work, stale: dict[str, Marks]) -> dict[str, Outcome]:
+    outcomes = {}
+    for made in silver_resources.RESOURCE_TABLES:
+        if made.target.name in stale:
+            outcomes[made.target.name] = silver_resources.refresh(work, made, *stale[made.target.name])
+            _log.info("%s: conformed", made.target.name)
+    observed = {name: stale[name][0] for table in silver_observations.TARGETS if (name := table.name) in stale}
+    if observed:
+        now = stale[next(iter(observed))][1]
+        outcomes |= silver_observations.refresh(work, observed, now)
+        _log.info("%s: conformed", silver.OBSERVATION.name)
+    if silver.DOC_BLOCKS.name in stale:
+        outcomes[silver.DOC_BLOCKS.name] = silver_documents.refresh(work, *stale[silver.DOC_BLOCKS.name])
+        _log.info("%s: conformed", silver.DOC_BLOCKS.name)
+    return outcomes
+
+
+def _report(result: JobResult, outcomes: dict[str, Outcome]) -> None:
+    result.tables = {name: outcome.change.as_dict() for name, outcome in outcomes.items()}

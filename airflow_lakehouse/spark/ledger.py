@@ -1,0 +1,158 @@
+"""Which file versions were loaded, and when each was first seen.
+
+A file is written down before it is loaded, with its ``batch_id`` and ``ingested_at``. A run that is killed half way
+and started again therefore gives the same rows the same values, and adds only those that are missing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_lakehouse.spark.catalog import find_table
+from airflow_lakehouse.tables import ops
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pyiceberg.catalog import Catalog
+
+    from airflow_lakehouse.parsing import SourceFile
+    from airflow_lakehouse.spark.discovery import Found
+
+DISCOVERED: Final = "discovered"
+LOADED: Final = "loaded"
+QUARANTINED: Final = "quarantined"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file version in the ledger.
+
+    :param found: the file and its parser.
+    :param state: discovered, loaded or quarantined (no record of it could be loaded).
+    :param batch_id: batch it was first seen in.
+    :param ingested_at: when, UTC.
+    :param records: records found in it.
+    :param quarantined: records of it that were rejected.
+    """
+
+    found: Found
+    state: str
+    batch_id: str
+    ingested_at: datetime
+    records: int | None = None
+    quarantined: int | None = None
+
+    @property
+    def file(self) -> SourceFile:
+        """The file."""
+        return self.found.file
+
+    def loaded(self, records: int, quarantined: int) -> Entry:
+        """Return the entry after its load.
+
+        :param records: records found.
+        :param quarantined: of these, rejected.
+        """
+        state = QUARANTINED if records == quarantined else LOADED
+        return replace(self, state=state, records=records, quarantined=quarantined)
+
+
+class Ledger:
+    """The ledger of one warehouse, read and written through PyIceberg.
+
+    :param catalog: the catalog.
+    """
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._table = find_table(catalog, ops.INGESTED_FILES.identifier)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Return every entry as it is stored."""
+        return self._table.scan().to_arrow().to_pylist() if self._table else []
+
+    def plan(self, found: Sequence[Found], job: str) -> tuple[list[Entry], list[Entry]]:
+        """Split a drop into what must be loaded and what was.
+
+        :param found: files of the drop.
+        :param job: name of the job, part of the batch id.
+        :return: entries to load, with the batch and time of a run that was killed where there is one; entries done.
+        """
+        known = {(row["source_uri"], row["source_etag"]): row for row in self.rows()}
+        fresh = [item for item in found if (item.file.uri, item.file.etag) not in known]
+        batch, now = batch_id(fresh, job), datetime.now(UTC)
+        pending, done = [], []
+        for item in found:
+            row = known.get((item.file.uri, item.file.etag))
+            if row is None:
+                pending.append(Entry(item, DISCOVERED, batch, now))
+                continue
+            entry = Entry(item, row["state"], row["batch_id"], row["ingested_at"], row["records"], row["quarantined"])
+            (pending if entry.state == DISCOVERED else done).append(entry)
+        return pending, done
+
+    def write(self, entries: Sequence[Entry], run_id: str) -> None:
+        """Replace the entries of these file versions, in one commit.
+
+        :param entries: entries of whole batches; other files of the same batches are kept.
+        :param run_id: the run that writes.
+        """
+        import pyarrow as pa
+        from pyiceberg.expressions import In
+
+        if not entries or self._table is None:
+            return
+        batches = sorted({entry.batch_id for entry in entries})
+        written = {(entry.file.uri, entry.file.etag) for entry in entries}
+        kept = [
+            row
+            for row in self.rows()
+            if row["batch_id"] in batches and (row["source_uri"], row["source_etag"]) not in written
+        ]
+        schema = self._table.schema().as_arrow()
+        rows = pa.Table.from_pylist([*kept, *(_row(entry, run_id) for entry in entries)], schema=schema)
+        self._table.overwrite(rows, overwrite_filter=In("batch_id", batches))
+
+    def dead_versions(self) -> list[tuple[str, str]]:
+        """Return the file versions that a newer version of the same file has replaced."""
+        newest: dict[str, dict[str, Any]] = {}
+        rows = [row for row in self.rows() if row["state"] != DISCOVERED]
+        for row in sorted(rows, key=lambda row: (row["ingested_at"], row["source_etag"])):
+            newest[row["source_uri"]] = row
+        return [
+            (row["source_uri"], row["source_etag"])
+            for row in rows
+            if newest[row["source_uri"]]["source_etag"] != row["source_etag"]
+        ]
+
+
+def batch_id(found: Iterable[Found], job: str) -> str:
+    """Return the id of a batch: the same files, parser versions and job give the same id.
+
+    :param found: its files.
+    :param job: name of the job.
+    """
+    identity = sorted(f"{item.file.uri}\0{item.file.etag}\0{item.parser}\0{item.parser_version}" for item in found)
+    return sha256("\n".join([job, *identity]).encode()).hexdigest()[:32]
+
+
+def _row(entry: Entry, run_id: str) -> dict[str, Any]:
+    file = entry.file
+    return {
+        "source_uri": file.uri,
+        "source_etag": file.etag,
+        "size": file.size,
+        "parser": entry.found.parser,
+        "parser_version": entry.found.parser_version,
+        "state": entry.state,
+        "records": entry.records,
+        "quarantined": entry.quarantined,
+        "dt": date.fromisoformat(file.dt) if file.dt else None,
+        "source_system": file.source_system,
+        "batch_id": entry.batch_id,
+        "ingested_at": entry.ingested_at,
+        "run_id": run_id,
+    }

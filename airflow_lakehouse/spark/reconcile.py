@@ -1,0 +1,121 @@
+"""Counting that every record is in exactly one place."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.exceptions import ReconciliationError
+from airflow_lakehouse.spark import schema
+from airflow_lakehouse.spark.catalog import find_table
+from airflow_lakehouse.tables import bronze, by_name, ops
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pyiceberg.catalog import Catalog
+    from pyspark.sql import SparkSession
+
+    from airflow_lakehouse.spark.conform import Outcome
+    from airflow_lakehouse.spark.ledger import Entry
+    from airflow_lakehouse.tables import Table
+
+Count = tuple[str, str, str, int]
+"""Stage, table, class, rows."""
+
+
+def check_bronze(
+    spark: SparkSession,
+    catalog: Catalog,
+    entries: Sequence[Entry],
+    counts: Counter[tuple[int, str]],
+    run_id: str,
+    tables: Iterable[Table] = (),
+) -> None:
+    """Compare what was cut out of the files with what bronze and quarantine now hold of them, and record both.
+
+    :param spark: the session.
+    :param catalog: the catalog.
+    :param entries: the files of the load.
+    :param counts: (index of the file, table) to records that were cut out.
+    :param run_id: the run.
+    :param tables: tables of outside parsers.
+    :raises ReconciliationError: when they differ; the counts were recorded.
+    """
+    outside = {table.name: table for table in tables}
+    expected: Counter[str] = Counter()
+    for (_, target), count in counts.items():
+        expected[target] += count
+    rows: list[Count] = []
+    wrong = []
+    for name, count in sorted(expected.items()):
+        stored = _stored(spark, outside.get(name) or by_name(name), entries)
+        rows += [("bronze", name, "read", count), ("bronze", name, "loaded", stored)]
+        if stored != count:
+            wrong.append(f"{name}: {count} read, {stored} stored")
+    record(catalog, rows, run_id)
+    if wrong:
+        raise ReconciliationError("records went missing or were doubled (" + "; ".join(wrong) + ")")
+
+
+def _stored(spark: SparkSession, table: Table, entries: Sequence[Entry]) -> int:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    # By file version, not by batch: of a batch that was killed half way, only some files are loaded now.
+    versions = spark.createDataFrame([(entry.file.uri, entry.file.etag) for entry in entries], _VERSION)
+    batches = sorted({entry.batch_id for entry in entries})
+    rows = spark.table(schema.qualified(table)).where(F.col("batch_id").isin(batches))
+    return rows.join(F.broadcast(versions), list(bronze.FILE_KEY), "left_semi").count()
+
+
+_VERSION: Final = "source_uri STRING, source_etag STRING"
+
+
+def check_silver(spark: SparkSession, catalog: Catalog, outcomes: dict[str, Outcome], run_id: str) -> None:
+    """Record how the input of each silver table was classified, and check that no key is there twice.
+
+    :param spark: the session.
+    :param catalog: the catalog.
+    :param outcomes: table name to what the run did.
+    :param run_id: the run.
+    :raises ReconciliationError: when a table holds two rows of one key; the counts were recorded.
+    """
+    rows: list[Count] = []
+    wrong = []
+    for name, outcome in outcomes.items():
+        table = by_name(name)
+        rows += [("silver", name, class_, count) for class_, count in sorted(outcome.classes.items())]
+        rows += [("silver", name, change, count) for change, count in outcome.change.as_dict().items()]
+        if outcome.change.added and _has_doubles(spark, table):
+            wrong.append(name)
+    record(catalog, rows, run_id)
+    if wrong:
+        raise ReconciliationError(f"more than one row of a key in {', '.join(wrong)}")
+
+
+def _has_doubles(spark: SparkSession, table: Table) -> bool:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    keys = spark.table(schema.qualified(table))
+    return bool(keys.groupBy(*table.key).count().where(F.col("count") > 1).limit(1).collect())
+
+
+def record(catalog: Catalog, counts: list[Count], run_id: str) -> None:
+    """Append counts to ``ops.reconciliation``.
+
+    :param catalog: the catalog.
+    :param counts: what was counted.
+    :param run_id: the run.
+    """
+    import pyarrow as pa
+
+    target = find_table(catalog, ops.RECONCILIATION.identifier)
+    if target is None or not counts:
+        return
+    now = datetime.now(UTC)
+    rows = [
+        {"run_id": run_id, "stage": stage, "table_name": table, "class": class_, "rows": count, "recorded_at": now}
+        for stage, table, class_, count in counts
+    ]
+    target.append(pa.Table.from_pylist(rows, schema=target.schema().as_arrow()))

@@ -1,0 +1,132 @@
+"""Spark schema, DDL and MERGE text of a table, derived from its definition."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.profile import CATALOG_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from airflow_lakehouse.tables import Partition, Table
+
+_PROPERTIES: Final = {
+    # Version 2: PyIceberg, Athena and the sensors read it; it has the row-level deletes a guarded MERGE needs.
+    "format-version": "2",
+    # Merge-on-read keeps a guarded MERGE an append: it adds files and rewrites none.
+    "write.merge.mode": "merge-on-read",
+    "write.delete.mode": "merge-on-read",
+    "write.update.mode": "merge-on-read",
+    "write.parquet.compression-codec": "zstd",
+    # Every commit writes a new metadata file; unbounded, reading them becomes the cost of a run.
+    "write.metadata.delete-after-commit.enabled": "true",
+    "write.metadata.previous-versions-max": "50",
+    "commit.retry.num-retries": "10",
+}
+
+
+def qualified(table: Table) -> str:
+    """Return the name of a table as Spark SQL wants it.
+
+    :param table: the table.
+    """
+    return f"{CATALOG_NAME}.{table.namespace}.{table.name}"
+
+
+def fields(table: Table) -> str:
+    """Return the columns as a Spark schema string, without constraints.
+
+    :param table: the table.
+    """
+    return ", ".join(f"`{column.name}` {_sql_type(column.type)}" for column in table.columns)
+
+
+def create_statement(table: Table) -> str:
+    """Return the statement that creates a table where it does not exist.
+
+    :param table: the table.
+    """
+    columns = ",\n  ".join(
+        f"`{column.name}` {_sql_type(column.type)}{' NOT NULL' if column.required else ''} COMMENT '{_quoted(column.doc)}'"
+        for column in table.columns
+    )
+    partitions = f"\nPARTITIONED BY ({', '.join(map(_transform, table.partitions))})" if table.partitions else ""
+    properties = ", ".join(f"'{name}'='{value}'" for name, value in _PROPERTIES.items())
+    return (
+        f"CREATE TABLE IF NOT EXISTS {qualified(table)} (\n  {columns})\nUSING iceberg{partitions}\n"
+        f"COMMENT '{_quoted(table.grain)}'\nTBLPROPERTIES ({properties})"
+    )
+
+
+def insert_new_statement(table: Table, source: str, prune: str = "true") -> str:
+    """Return the guarded MERGE that adds the rows whose key the table does not have.
+
+    ``WHEN MATCHED AND false`` is the guard. Without it Spark turns an insert-only MERGE into a plain append, which
+    no concurrent commit can conflict with: two runs over the same files would both commit.
+
+    :param table: the target.
+    :param source: name of a view with the table's columns, one row a key.
+    :param prune: predicate on ``t`` with literals; it bounds both what is scanned and what counts as a conflict.
+    """
+    return (
+        f"MERGE INTO {qualified(table)} AS t USING {source} AS s ON {prune} AND {_same(table.key)}\n"
+        "WHEN MATCHED AND false THEN DELETE\n"
+        f"WHEN NOT MATCHED THEN INSERT {_insert(table)}"
+    )
+
+
+def conform_statement(table: Table, source: str, prune: str = "true") -> str:
+    """Return the MERGE that makes the keys of the source look as the source says.
+
+    :param table: the target.
+    :param source: name of a view with the table's columns and ``_operation``: ``delete``, ``update`` or ``insert``.
+    :param prune: as for :func:`insert_new_statement`.
+    """
+    updates = ", ".join(f"t.`{name}` = s.`{name}`" for name in table.column_names)
+    return (
+        f"MERGE INTO {qualified(table)} AS t USING {source} AS s ON {prune} AND {_same(table.key)}\n"
+        "WHEN MATCHED AND s._operation = 'delete' THEN DELETE\n"
+        f"WHEN MATCHED AND s._operation = 'update' THEN UPDATE SET {updates}\n"
+        f"WHEN NOT MATCHED AND s._operation <> 'delete' THEN INSERT {_insert(table)}"
+    )
+
+
+def any_of(column: str, literals: Iterable[str | None]) -> str:
+    """Return a predicate on the target's column, with literals; null is a legal value.
+
+    :param column: column of the target.
+    :param literals: SQL literals; None for null.
+    """
+    values = set(literals)
+    known = sorted(value for value in values if value is not None)
+    parts = [f"t.`{column}` IN ({', '.join(known)})"] if known else []
+    if None in values:
+        parts.append(f"t.`{column}` IS NULL")
+    return f"({' OR '.join(parts)})" if parts else "false"
+
+
+def _insert(table: Table) -> str:
+    names = ", ".join(f"`{name}`" for name in table.column_names)
+    values = ", ".join(f"s.`{name}`" for name in table.column_names)
+    return f"({names}) VALUES ({values})"
+
+
+def _same(key: tuple[str, ...]) -> str:
+    return " AND ".join(f"t.`{name}` = s.`{name}`" for name in key)
+
+
+def _transform(partition: Partition) -> str:
+    if partition.transform == "identity":
+        return f"`{partition.column}`"
+    if partition.transform == "bucket":
+        return f"bucket({partition.width}, `{partition.column}`)"
+    return f"{partition.transform}s(`{partition.column}`)"
+
+
+def _sql_type(type_: str) -> str:
+    return {"long": "bigint"}.get(type_, type_)
+
+
+def _quoted(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")

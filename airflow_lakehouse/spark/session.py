@@ -1,0 +1,103 @@
+"""Spark settings of a profile, and the session a job works in."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.profile import CATALOG_NAME
+from airflow_lakehouse.spark import catalog
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pyspark.sql import SparkSession
+
+    from airflow_lakehouse.profile import Profile
+
+EXTENSIONS: Final = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExtensions"
+"""SQL extensions a server or cluster must be started with; everything else is set per session."""
+
+SNAPSHOT_PROPERTY: Final = "spark.sql.iceberg.snapshot-property."
+"""Prefix of session settings that Iceberg writes into every commit of the session (Iceberg 1.11, Spark 4)."""
+
+
+def catalog_conf(profile: Profile) -> dict[str, str]:
+    """Return the settings that make a session see the profile's catalog, as Spark conf.
+
+    :param profile: the lakehouse.
+    """
+    prefix = f"spark.sql.catalog.{CATALOG_NAME}"
+    conf = {
+        prefix: "org.apache.iceberg.spark.SparkCatalog",
+        f"{prefix}.warehouse": profile.warehouse_uri,
+        # Iceberg caches tables for 30 s; the next task of a shared server would then read a stale snapshot.
+        f"{prefix}.cache-enabled": "false",
+        "spark.sql.defaultCatalog": CATALOG_NAME,
+    }
+    if profile.catalog == "glue":
+        conf[f"{prefix}.type"] = "glue"
+        conf[f"{prefix}.io-impl"] = "org.apache.iceberg.aws.s3.S3FileIO"
+        if profile.region:
+            conf[f"{prefix}.client.region"] = profile.region
+    else:
+        pragmas = f"journal_mode=WAL&busy_timeout={catalog.BUSY_MILLISECONDS}"
+        conf[f"{prefix}.type"] = "jdbc"
+        conf[f"{prefix}.uri"] = f"jdbc:sqlite:{profile.catalog_file}?{pragmas}"
+        # PyIceberg writes schema version V1; Spark's default V0 would not see its tables.
+        conf[f"{prefix}.jdbc.schema-version"] = "V1"
+    return conf
+
+
+def sql_conf() -> dict[str, str]:
+    """Return the SQL settings that transforms rely on, as Spark conf."""
+    return {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",
+        "spark.sql.adaptive.enabled": "true",
+        "spark.sql.parquet.compression.codec": "zstd",
+    }
+
+
+@contextmanager
+def open_session(profile: Profile, remote: str | None = None) -> Iterator[SparkSession]:
+    """Open a session on the profile's catalog and stop it at the end.
+
+    Every session is stopped: two left open hang the interpreter when it exits.
+
+    :param profile: the lakehouse.
+    :param remote: address of a Spark Connect server; None on a cluster, where spark-submit has made the session.
+    """
+    from pyspark.sql import SparkSession
+
+    if remote:
+        spark = SparkSession.builder.remote(remote).create()
+    else:
+        spark = SparkSession.builder.config("spark.sql.extensions", EXTENSIONS).getOrCreate()
+    try:
+        for name, value in {**sql_conf(), **catalog_conf(profile)}.items():
+            spark.conf.set(name, value)
+        yield spark
+    finally:
+        spark.stop()
+        catalog.checkpoint(profile)
+
+
+def stamp(spark: SparkSession, properties: dict[str, str]) -> None:
+    """Write properties into the summary of every snapshot this session commits from now on.
+
+    :param spark: the session.
+    :param properties: names below ``lakehouse.``.
+    """
+    for name, value in properties.items():
+        spark.conf.set(f"{SNAPSHOT_PROPERTY}lakehouse.{name}", value)
+
+
+def unstamp(spark: SparkSession, properties: dict[str, str]) -> None:
+    """Stop writing properties into snapshots.
+
+    :param spark: the session.
+    :param properties: as given to :func:`stamp`.
+    """
+    for name in properties:
+        spark.conf.unset(f"{SNAPSHOT_PROPERTY}lakehouse.{name}")

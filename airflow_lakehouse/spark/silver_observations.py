@@ -1,0 +1,142 @@
+"""silver_fct_observation and silver_observation_collisions: one grain, and what it has no place for.
+
+Two resources may share patient, time and code. One holds the key; the others, and those that lack a part of the key,
+are collisions. When one of them changes, all that share a key with it, before or after, are looked at again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.spark import conform, delta
+from airflow_lakehouse.spark.transforms import versions
+from airflow_lakehouse.spark.transforms.observation import observations, with_components
+from airflow_lakehouse.tables import bronze, silver
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from airflow_lakehouse.spark.conform import Outcome, Work
+    from airflow_lakehouse.tables import Table
+
+SAME_KEY: Final = "SAME_KEY"
+TARGETS: Final = (silver.OBSERVATION, silver.COLLISIONS)
+SOURCE: Final = bronze.OBSERVATION
+_GRAIN: Final = silver.OBSERVATION.key
+_PLACE: Final = "_place"
+_IDENTITY: Final = "coalesce(parent_observation_id, observation_id)"
+
+
+def refresh(
+    work: Work, seen: dict[str, delta.Watermark | None], now: delta.Watermark
+) -> dict[str, Outcome]:
+    """Bring both tables up to date.
+
+    :param work: the run.
+    :param seen: target name to its watermark; they differ where a run was killed between the two commits.
+    :param now: the watermark this run leaves.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    named = _affected(work, seen, now)
+    ids = named if named is None else _with_rivals(work, named)
+    classified = _read(work, ids, "observations")
+    counts = {row[versions.CLASS]: row["count"] for row in classified.groupBy(versions.CLASS).count().collect()}
+    winners = classified.where(F.col(versions.CLASS) == versions.WINNER)
+    placed = work.keep(place(with_components(winners)), "observations_placed")
+    # Rivals were read to judge the keys they share; what else they hold has not changed and is not looked at.
+    keys = None if named is None else _keys(work, placed, named)
+    outcomes = {}
+    for target in TARGETS:
+        mine = placed.where(F.col(_PLACE) == target.name).select(*_columns(target))
+        wanted, present = _scope(mine, keys, named), _scope(work.read(target), keys, named)
+        changes = None if conform.is_empty(work, target) else conform.operations(target, wanted, present)
+        outcomes[target.name] = conform.Outcome(conform.apply(work, target, changes, wanted, now))
+    outcomes[silver.OBSERVATION.name].classes = counts
+    return outcomes
+
+
+def _columns(target: Table) -> list[str]:
+    return list(target.column_names)
+
+
+def _affected(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Watermark) -> DataFrame | None:
+    """Return what changed since the older of the two watermarks; None for everything."""
+    named = None
+    for mark in {id(mark): mark for mark in seen.values()}.values():
+        ids = conform.affected(work, SOURCE, mark, now)
+        if ids is None:
+            return None
+        named = ids if named is None else named.unionByName(ids)
+    return None if named is None else work.keep(named.distinct(), "observations_named")
+
+
+def _read(work: Work, ids: DataFrame | None, name: str) -> DataFrame:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    read = observations(conform.only(work.live(SOURCE), ids))
+    ordered = read.withColumn("version_number", F.expr(versions.VERSION_NUMBER))
+    return work.keep(versions.classify(ordered, conform.RESOURCE, silver.KEEP_NEWEST), name)
+
+
+def _occupied(work: Work) -> DataFrame:
+    """Return resource and grain of every observation silver knows, kept or collided."""
+    parts = [
+        work.read(target).selectExpr(*_GRAIN, f"{_IDENTITY} AS resource_id") for target in TARGETS
+    ]
+    return parts[0].unionByName(parts[1])
+
+
+def _with_rivals(work: Work, named: DataFrame) -> DataFrame:
+    """Add the resources that share a key with the named ones, as they are now or as silver still has them."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    first = _read(work, named, "observations_changed")
+    now = with_components(first.where(F.col(versions.CLASS) == versions.WINNER)).select(*_GRAIN)
+    occupied = _occupied(work)
+    keys = now.unionByName(conform.only(occupied, named).select(*_GRAIN)).distinct()
+    rivals = conform.only(occupied, keys, _GRAIN).select(*conform.RESOURCE)
+    return work.keep(named.unionByName(rivals).distinct(), "observations_affected")
+
+
+def _keys(work: Work, placed: DataFrame, named: DataFrame) -> DataFrame:
+    """Return the keys the named resources occupy now or occupied before."""
+    now = placed.selectExpr(*_GRAIN, f"{_IDENTITY} AS resource_id")
+    both = now.unionByName(_occupied(work))
+    return work.keep(conform.only(both, named).select(*_GRAIN).distinct(), "observations_keys")
+
+
+def _scope(rows: DataFrame, keys: DataFrame | None, named: DataFrame | None) -> DataFrame:
+    """Return the rows of these keys, and those of these resources that have no whole key."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    if keys is None or named is None:
+        return rows
+    by_key = rows.join(keys, list(_GRAIN), "left_semi")
+    keyless = F.lit(False)
+    for column in _GRAIN:
+        keyless = keyless | F.col(column).isNull()
+    mine = rows.where(keyless).withColumn("resource_id", F.expr(_IDENTITY))
+    return by_key.unionByName(conform.only(mine, named).drop("resource_id").select(*rows.columns))
+
+
+def place(rows: DataFrame) -> DataFrame:
+    """Tell which table each row belongs to: the newest of a key to the fact, everything else to the collisions.
+
+    :param rows: current versions, one row an observation or component.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F  # noqa: N812
+
+    order = [*versions.newest_first(silver.KEEP_NEWEST), F.col("observation_id").desc_nulls_last()]
+    window = Window.partitionBy(*_GRAIN).orderBy(*order)
+    missing = F.coalesce(*(F.when(F.col(name).isNull(), F.lit(f"NULL_{name.upper()}")) for name in _GRAIN))
+    ranked = rows.withColumn("_missing", missing).withColumn("_rank", F.row_number().over(window))
+    is_winner = F.col("_missing").isNull() & (F.col("_rank") == 1)
+    winner = F.first("observation_id").over(window)
+    return (
+        ranked.withColumn(_PLACE, F.when(is_winner, silver.OBSERVATION.name).otherwise(silver.COLLISIONS.name))
+        .withColumn("collision_reason", F.coalesce("_missing", F.lit(SAME_KEY)))
+        .withColumn("winner_observation_id", F.when(F.col("_missing").isNull(), winner))
+        .drop("_missing", "_rank")
+    )

@@ -1,0 +1,64 @@
+"""Silver tables with one row a resource: patients, encounters, conditions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.spark import conform, delta
+from airflow_lakehouse.spark.transforms import versions
+from airflow_lakehouse.spark.transforms.condition import conditions
+from airflow_lakehouse.spark.transforms.encounter import encounters
+from airflow_lakehouse.spark.transforms.patient import patients
+from airflow_lakehouse.tables import bronze, silver
+
+if TYPE_CHECKING:
+    from airflow_lakehouse.spark.conform import Outcome, Transform, Work
+    from airflow_lakehouse.tables import Table
+
+
+@dataclass(frozen=True)
+class ResourceTable:
+    """One silver table and how it is made.
+
+    :param target: the silver table; its key is the source system and the resource's id.
+    :param source: the bronze table.
+    :param transform: reads the resources.
+    """
+
+    target: Table
+    source: Table
+    transform: Transform
+
+
+RESOURCE_TABLES: Final = (
+    ResourceTable(silver.PATIENT, bronze.PATIENT, patients),
+    ResourceTable(silver.ENCOUNTER, bronze.ENCOUNTER, encounters),
+    ResourceTable(silver.CONDITION, bronze.CONDITION, conditions),
+)
+
+
+def refresh(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: delta.Watermark) -> Outcome:
+    """Bring one table up to date.
+
+    :param work: the run.
+    :param made: the table.
+    :param seen: its watermark.
+    :param now: the watermark this run leaves.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    target = made.target
+    keep = target.keep or silver.KEEP_NEWEST
+    ids = conform.affected(work, made.source, seen, now)
+    read = made.transform(conform.only(work.live(made.source), ids))
+    ordered = read.withColumn("version_number", F.expr(versions.VERSION_NUMBER))
+    classified = work.keep(versions.classify(ordered, conform.RESOURCE, keep), target.name)
+    counts = {row[versions.CLASS]: row["count"] for row in classified.groupBy(versions.CLASS).count().collect()}
+    wanted = classified.where(F.col(versions.CLASS) == versions.WINNER).select(*target.column_names)
+    changes = None
+    if not conform.is_empty(work, target):
+        id_column = target.key[-1]
+        known = ids.withColumnRenamed("resource_id", id_column) if ids is not None else None
+        changes = conform.operations(target, wanted, conform.only(work.read(target), known, target.key))
+    return conform.Outcome(conform.apply(work, target, changes, wanted, now), counts)

@@ -1,0 +1,196 @@
+"""Records cut out of files and typed once, kept as Parquet until their load is done.
+
+Files are read by Python on Spark's workers, record by record; everything after that is Spark's own work. The
+result is stored rather than recomputed: eight tables are filled from it, and a MERGE whose source is not stable may
+write other rows when Spark retries a task.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_lakehouse.exceptions import ParserError
+from airflow_lakehouse.parsing import Parser, Record, RecordParser, Rejected, Row, SourceFile, load_registry
+from airflow_lakehouse.spark import files
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import Column, DataFrame, SparkSession
+
+    from airflow_lakehouse.spark.ledger import Entry
+    from airflow_lakehouse.tables import Table
+
+PARSER_FAILED: Final = "PARSER_FAILED"
+"""The parser raised; the rest of the file is rejected."""
+TRUNCATED_GZIP: Final = "TRUNCATED_GZIP"
+"""The gzip stream stops before its end, or is broken."""
+VANISHED: Final = "VANISHED"
+"""The file was there when the drop was listed, and is not now."""
+
+_CUT: Final = (
+    "file_no INT, position BIGINT, entry INT, body STRING, attributes MAP<STRING, STRING>, target STRING,"
+    " payload STRING, reason STRING, detail STRING, raw BINARY"
+)
+_BATCH_RECORDS: Final = 5_000
+_BATCH_BYTES: Final = 16 * 2**20
+_PAYLOAD_AS_TEXT: Final = ("timestamp", "date", "decimal")
+
+
+def stage(
+    spark: SparkSession, entries: list[Entry], parser: Parser | RecordParser, modules: tuple[str, ...], path: str
+) -> None:
+    """Cut and type the records of some files, and store them below ``path``, one folder a target table.
+
+    :param spark: the session.
+    :param entries: the files; all of them are the parser's.
+    :param parser: who reads them.
+    :param modules: single-file plugins the workers must load to find the parser.
+    :param path: URI of a folder of this run's own.
+    """
+    pieces = cut(spark, entries, parser.name, modules)
+    typed = _lifted(pieces, parser) if isinstance(parser, RecordParser) else _from_payload(pieces, parser)
+    typed.write.mode("overwrite").partitionBy("target").parquet(path)
+
+
+def cut(spark: SparkSession, entries: list[Entry], parser: str, modules: tuple[str, ...]) -> DataFrame:
+    """Read files on the workers, one task a file, and spread what they hold over all of them.
+
+    :param spark: the session.
+    :param entries: the files.
+    :param parser: name of their parser.
+    :param modules: single-file plugins.
+    """
+    listed = [(number, json.dumps(asdict(entry.file))) for number, entry in enumerate(entries)]
+    inputs = spark.createDataFrame(listed, "file_no INT, file STRING").repartition(len(listed), "file_no")
+    pieces = inputs.mapInArrow(_reader(parser, modules), _CUT)
+    # One file is one task; without this, one large gzip would leave every other core idle for the rest of the job.
+    return pieces.repartition(max(4, 2 * _cores(spark)))
+
+
+def _cores(spark: SparkSession) -> int:
+    return int(spark.conf.get("spark.sql.shuffle.partitions") or 4) // 2
+
+
+def _reader(parser_name: str, modules: tuple[str, ...]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        # Built here: parsers are found again on the worker, so nothing of theirs is pickled.
+        parser = load_registry(modules).get(parser_name)
+        for batch in batches:
+            for row in batch.to_pylist():
+                yield from _batches(row["file_no"], _pieces(parser, SourceFile(**json.loads(row["file"]))))
+
+    return read
+
+
+def _pieces(parser: Parser | RecordParser, file: SourceFile) -> Iterator[Record | Row | Rejected]:
+    """Yield what a parser finds in a file; whatever goes wrong becomes one last reject."""
+    position = 0
+    try:
+        with files.open_unzipped(file.uri) as stream:
+            items = parser.cut(file, stream) if isinstance(parser, RecordParser) else parser.parse(file, stream)
+            for item in items:
+                position = item.position
+                yield item
+    except FileNotFoundError:
+        yield Rejected(0, VANISHED, "the file was listed and is gone")
+    except (EOFError, OSError) as error:
+        # gzip raises both for a stream that is cut off; what came before is kept.
+        yield Rejected(position + 1, TRUNCATED_GZIP, f"{type(error).__name__} after record {position}")
+    except Exception as error:  # noqa: BLE001 - an outside parser may raise anything; its file must not kill the job
+        yield Rejected(position + 1, PARSER_FAILED, f"{type(error).__name__} after record {position}")
+
+
+def _batches(file_no: int, pieces: Iterator[Record | Row | Rejected]) -> Iterator[pa.RecordBatch]:
+    rows: list[tuple[Any, ...]] = []
+    size = 0
+    for piece in pieces:
+        rows.append(_columns(file_no, piece))
+        size += len(rows[-1][3] or b"") + len(rows[-1][6] or "") + len(rows[-1][9] or b"")
+        if len(rows) >= _BATCH_RECORDS or size >= _BATCH_BYTES:
+            yield _arrow(rows)
+            rows, size = [], 0
+    if rows:
+        yield _arrow(rows)
+
+
+def _columns(file_no: int, piece: Record | Row | Rejected) -> tuple[Any, ...]:
+    if isinstance(piece, Record):
+        attributes = list(piece.attributes.items()) if piece.attributes else []
+        return (file_no, piece.position, piece.entry, piece.body, attributes, None, None, None, None, None)
+    if isinstance(piece, Row):
+        payload = json.dumps(piece.values, default=_plain, allow_nan=False)
+        return (file_no, piece.position, 0, None, [], piece.table, payload, None, None, None)
+    return (file_no, piece.position, piece.entry, None, [], None, None, piece.reason, piece.detail, piece.raw)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    return str(value)
+
+
+def _arrow(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+    import pyarrow as pa
+
+    text, binary = pa.string(), pa.binary()
+    types = [
+        pa.int32(), pa.int64(), pa.int32(), binary, pa.map_(text, text), text, text, text, text, binary,
+    ]  # fmt: skip
+    names = ["file_no", "position", "entry", "body", "attributes", "target", "payload", "reason", "detail", "raw"]
+    arrays = [pa.array(column, type_) for column, type_ in zip(zip(*rows, strict=True), types, strict=True)]
+    # The cutter has checked that bodies are UTF-8; viewing the bytes as text spares decoding them twice.
+    arrays[3] = arrays[3].view(text)
+    return pa.RecordBatch.from_arrays(arrays, names)
+
+
+def _lifted(pieces: DataFrame, parser: RecordParser) -> DataFrame:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    rejected = pieces.where(F.col("reason").isNotNull()).select(*_REJECT)
+    read = parser.lift(
+        pieces.where(F.col("reason").isNull()).select("file_no", "position", "entry", "body", "attributes")
+    )
+    is_reject = F.col("reason").isNotNull()
+    raw = F.when(is_reject, F.encode("body", "UTF-8")).alias("raw")
+    body = F.when(~is_reject, F.col("body")).alias("body")
+    others = [name for name in read.columns if name != "body"]
+    return read.select(*others, body, raw).unionByName(rejected, allowMissingColumns=True)
+
+
+_REJECT: Final = ("file_no", "position", "entry", "reason", "detail", "raw", "target")
+
+
+def _from_payload(pieces: DataFrame, parser: Parser) -> DataFrame:
+    from pyspark.sql import functions as F  # noqa: N812
+
+    known = [table.name for table in parser.tables]
+    if len({column.name for table in parser.tables for column in table.columns}) == 0:
+        raise ParserError(f"parser {parser.name!r} fills no table", remedy="name its bronze tables in `tables`")
+    right = F.col("reason").isNotNull() | F.col("target").isin(known)
+    # Named after what went wrong rather than dropped: a misspelled table must not lose its rows.
+    strange = F.when(~right, F.lit("UNKNOWN_TABLE"))
+    reason = F.coalesce(F.col("reason"), strange).alias("reason")
+    target = F.when(right, F.col("target")).alias("target")
+    return pieces.select("file_no", "position", "entry", target, reason, "detail", "raw", "payload")
+
+
+def payload_columns(table: Table, names: set[str]) -> list[Column]:
+    """Return the columns of a table read back from the payload of a row parser.
+
+    :param table: the target.
+    :param names: columns that come from elsewhere and are left out.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    wanted = [column for column in table.columns if column.name not in names]
+    schema = ", ".join(f"`{column.name}` {_payload_type(column.type)}" for column in wanted)
+    read = F.from_json("payload", schema)
+    return [read.getField(column.name).try_cast(column.type).alias(column.name) for column in wanted]
+
+
+def _payload_type(type_: str) -> str:
+    return "string" if type_.startswith(_PAYLOAD_AS_TEXT) else {"long": "bigint"}.get(type_, type_)

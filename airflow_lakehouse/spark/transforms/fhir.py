@@ -1,0 +1,175 @@
+"""FHIR data types as Spark SQL expressions.
+
+Everything here works on the text of the source. A date that is not one gives null, never an error, and a partial
+date never becomes the first of January: https://hl7.org/fhir/R4/datatypes.html#dateTime.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.parsers.fhir.lift import STRICT_JSON
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+CODING: Final = "STRUCT<system: STRING, code: STRING, display: STRING>"
+CONCEPT: Final = f"STRUCT<coding: ARRAY<{CODING}>, text: STRING>"
+REFERENCE: Final = "STRUCT<reference: STRING, type: STRING>"
+PERIOD: Final = "STRUCT<start: STRING, `end`: STRING>"
+
+BAD_FIELD: Final = "BAD_FIELD"
+"""Flag: a field is not of the kind FHIR gives it; it is null here, its text is in bronze."""
+BAD_TIME: Final = "BAD_TIME"
+"""Flag: a date or time is not one; the column is null, the text is kept."""
+
+_DAY: Final = "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_OFFSET: Final = "(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])"
+_CLOCK: Final = "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
+_FULL: Final = f"^{_DAY}{_CLOCK}([.][0-9]+)?{_OFFSET}$"
+# A number under the key "value" that nothing but a number can be: the key's opening quote is no escaped one, and the
+# number ends where a member ends. Quoted, Spark reads it as text and keeps every digit.
+_BARE_VALUE: Final = r'(?<!\\)"value"\s*:\s*(-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?)(?=\s*[,}])'
+
+
+def read_body(rows: DataFrame, schema: str) -> DataFrame:
+    """Add ``r``, the resource read with a schema; numbers under ``value`` are read as their exact text.
+
+    :param rows: with ``body``.
+    :param schema: fields wanted, as a Spark schema string.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    exact = F.regexp_replace("body", _BARE_VALUE, '"value":"$1"')
+    return rows.withColumn("r", F.from_json(exact, f"_corrupt STRING, {schema}", STRICT_JSON))
+
+
+def instant(text: str) -> str:
+    """Return the instant of a dateTime: midnight UTC for a whole day; null for a partial or impossible one.
+
+    :param text: SQL expression of the text.
+    """
+    whole_day = f"CASE WHEN {text} RLIKE '^{_DAY}$' THEN try_cast({text} || 'T00:00:00Z' AS TIMESTAMP) END"
+    return f"CASE WHEN {text} RLIKE '{_FULL}' THEN try_cast({text} AS TIMESTAMP) ELSE {whole_day} END"
+
+
+def day(text: str) -> str:
+    """Return the day of a date; null for a partial or impossible one.
+
+    :param text: SQL expression of the text.
+    """
+    return f"CASE WHEN {text} RLIKE '^{_DAY}$' THEN try_cast({text} AS DATE) END"
+
+
+def precision(text: str) -> str:
+    """Return how exactly a text tells a time: year, month, day, second or fraction; null when it tells none.
+
+    :param text: SQL expression of the text.
+    """
+    return (
+        f"CASE WHEN {text} RLIKE '^[0-9]{{4}}$' THEN 'year'"
+        f" WHEN {text} RLIKE '^[0-9]{{4}}-(?:0[1-9]|1[0-2])$' THEN 'month'"
+        f" WHEN ({day(text)}) IS NOT NULL THEN 'day'"
+        f" WHEN ({instant(text)}) IS NULL THEN NULL"
+        f" WHEN {text} RLIKE 'T[0-9:]+[.]' THEN 'fraction' ELSE 'second' END"
+    )
+
+
+def first_day(text: str) -> str:
+    """Return the first day a date of any precision allows.
+
+    :param text: SQL expression of the text.
+    """
+    return f"try_cast(rpad({_date_part(text)}, 10, substr('0000-01-01', length({_date_part(text)}) + 1)) AS DATE)"
+
+
+def last_day(text: str) -> str:
+    """Return the last day a date of any precision allows.
+
+    :param text: SQL expression of the text.
+    """
+    first = first_day(text)
+    return (
+        f"CASE length({_date_part(text)}) WHEN 4 THEN try_cast({_date_part(text)} || '-12-31' AS DATE)"
+        f" WHEN 7 THEN last_day({first}) ELSE {first} END"
+    )
+
+
+def earliest(text: str) -> str:
+    """Return the earliest instant a dateTime allows; without an offset, anywhere on Earth (UTC+14).
+
+    The bounds are those of SQL-on-FHIR's ``lowBoundary`` and ``highBoundary``.
+
+    :param text: SQL expression of the text.
+    """
+    exact = f"CASE WHEN {text} RLIKE '{_FULL}' THEN try_cast({text} AS TIMESTAMP) END"
+    open_ = f"try_cast(({first_day(text)}) AS TIMESTAMP) - INTERVAL 14 HOURS"
+    return f"coalesce({exact}, CASE WHEN ({precision(text)}) IN ('year', 'month', 'day') THEN {open_} END)"
+
+
+def latest(text: str) -> str:
+    """Return the latest instant a dateTime allows; without an offset, anywhere on Earth (UTC-12).
+
+    :param text: SQL expression of the text.
+    """
+    exact = f"CASE WHEN {text} RLIKE '{_FULL}' THEN try_cast({text} AS TIMESTAMP) END"
+    end = f"try_cast(({last_day(text)}) AS TIMESTAMP) + INTERVAL '1 12:00:00' DAY TO SECOND - INTERVAL 1 MILLISECOND"
+    return f"coalesce({exact}, CASE WHEN ({precision(text)}) IN ('year', 'month', 'day') THEN {end} END)"
+
+
+def _date_part(text: str) -> str:
+    return f"CASE WHEN {text} RLIKE '^[0-9]{{4}}(?:-[0-9]{{2}}){{0,2}}$' THEN {text} END"
+
+
+def reference_id(reference: str, resource_type: str) -> str:
+    """Return the id a reference names, if it names a resource of that type.
+
+    Relative, absolute and versioned references, and urns that the record's Bundle resolves; contained,
+    conditional and logical references name no resource by id and give null.
+
+    :param reference: SQL expression of the reference's text; the row has ``bundle_refs``.
+    :param resource_type: such as ``Patient``.
+    """
+    resolved = f"coalesce(try_element_at(bundle_refs, {reference}), {reference})"
+    pattern = f"(?:^|/){resource_type}/([A-Za-z0-9.-]{{1,64}})(?:/_history/[^/]+)?$"
+    return f"nullif(regexp_extract({resolved}, '{pattern}', 1), '')"
+
+
+def preferred_coding(concept: str, systems: tuple[str, ...]) -> str:
+    """Return the coding of the first of these systems, else the first coding with a code.
+
+    :param concept: SQL expression of a CodeableConcept.
+    :param systems: code systems in order of preference.
+    """
+    of_system = [
+        f"try_element_at(filter({concept}.coding, c -> c.system = '{system}' AND c.code IS NOT NULL), 1)"
+        for system in systems
+    ]
+    any_ = f"try_element_at(filter({concept}.coding, c -> c.code IS NOT NULL), 1)"
+    return f"coalesce({', '.join([*of_system, any_])})"
+
+
+def concept_text(concept: str, coding: str) -> str:
+    """Return a CodeableConcept in words: its text, else the display of a coding.
+
+    :param concept: SQL expression of a CodeableConcept.
+    :param coding: SQL expression of the coding that was preferred.
+    """
+    return f"coalesce({concept}.text, {coding}.display)"
+
+
+def flags(*conditions: tuple[str, str]) -> str:
+    """Return the row's flags: those of bronze and those whose condition holds.
+
+    :param conditions: SQL condition and code.
+    """
+    own = "".join(f", CASE WHEN {condition} THEN '{code}' END" for condition, code in conditions)
+    return f"array_distinct(concat(flags, array_compact(array(CASE WHEN r._corrupt IS NOT NULL THEN '{BAD_FIELD}' END{own}))))"
+
+
+def not_a_time(*texts: str) -> str:
+    """Return the condition that one of these texts is there and tells no time.
+
+    :param texts: SQL expressions.
+    """
+    return " OR ".join(f"({text} IS NOT NULL AND ({precision(text)}) IS NULL)" for text in texts)

@@ -1,0 +1,129 @@
+"""Observation, and each of its components, to rows of silver_fct_observation.
+
+The time of an observation is ``effectiveDateTime``, else ``effectiveInstant``, else the start of
+``effectivePeriod``, else ``issued``; ``obs_time_source`` says which. A component has the time of its observation.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.spark.transforms import fhir
+from airflow_lakehouse.spark.transforms.columns import with_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+LOINC: Final = "http://loinc.org"
+_QUANTITY: Final = "STRUCT<value: STRING, comparator: STRING, unit: STRING, system: STRING, code: STRING>"
+_VALUE: Final = (
+    f"valueQuantity {_QUANTITY}, valueCodeableConcept {fhir.CONCEPT}, valueString STRING, valueBoolean STRING,"
+    f" valueInteger STRING, valueRange STRING, valueRatio STRING, valueSampledData STRING, valueTime STRING,"
+    f" valueDateTime STRING, valuePeriod STRING, dataAbsentReason {fhir.CONCEPT}"
+)
+_COMPONENT: Final = f"STRUCT<code {fhir.CONCEPT}, {_VALUE}>"
+SCHEMA: Final = (
+    f"status STRING, category ARRAY<{fhir.CONCEPT}>, code {fhir.CONCEPT}, subject {fhir.REFERENCE},"
+    f" encounter {fhir.REFERENCE}, effectiveDateTime STRING, effectiveInstant STRING, effectivePeriod {fhir.PERIOD},"
+    f" issued STRING, {_VALUE}, component ARRAY<{_COMPONENT}>"
+)
+_TIMES: Final = {
+    "effectiveDateTime": "r.effectiveDateTime",
+    "effectiveInstant": "r.effectiveInstant",
+    "effectivePeriod": "r.effectivePeriod.start",
+    "issued": "r.issued",
+}
+_KINDS: Final = {
+    "Quantity": "valueQuantity",
+    "CodeableConcept": "valueCodeableConcept",
+    "string": "valueString",
+    "boolean": "valueBoolean",
+    "integer": "valueInteger",
+    "Range": "valueRange",
+    "Ratio": "valueRatio",
+    "SampledData": "valueSampledData",
+    "time": "valueTime",
+    "dateTime": "valueDateTime",
+    "Period": "valuePeriod",
+}
+TWO_VALUES: Final = "TWO_VALUES"
+"""Flag: more than one value[x]; the first in FHIR's order is taken, the text is in bronze."""
+INEXACT_NUMBER: Final = "INEXACT_NUMBER"
+"""Flag: the number has more digits than decimal(38,12) holds; value_text has them all."""
+
+
+def observations(rows: DataFrame) -> DataFrame:
+    """Read observations, one row each; components stay together in ``parts`` until :func:`with_components`.
+
+    :param rows: rows of bronze_fhir_observation.
+    :return: the same rows with the columns that a component shares with its observation, and ``parts``.
+    """
+    time = f"coalesce({', '.join(_TIMES.values())})"
+    source = " ".join(f"WHEN {sql} IS NOT NULL THEN '{name}'" for name, sql in _TIMES.items())
+    columns = {
+        "parent_id": "resource_id",
+        "patient_id": fhir.reference_id("r.subject.reference", "Patient"),
+        "encounter_id": fhir.reference_id("r.encounter.reference", "Encounter"),
+        "status": "r.status",
+        "category": "get(get(r.category, 0).coding, 0).code",
+        "obs_time": fhir.instant(time),
+        "obs_time_text": time,
+        "obs_time_precision": fhir.precision(time),
+        "obs_time_low": fhir.earliest(time),
+        "obs_time_high": fhir.latest(time),
+        "obs_time_source": f"CASE {source} END",
+        "parts": f"concat(array({_own_part()}), coalesce(r.component, array()))",
+    }
+    flags = fhir.flags((fhir.not_a_time(time), fhir.BAD_TIME))
+    return with_columns(fhir.read_body(rows, SCHEMA), rows, columns, flags)
+
+
+def _own_part() -> str:
+    names = ["code", *_KINDS.values(), "dataAbsentReason"]
+    return f"named_struct({', '.join(f'{chr(39)}{name}{chr(39)}, r.{name}' for name in names)})"
+
+
+def with_components(rows: DataFrame) -> DataFrame:
+    """Give every component a row of its own beside its observation's.
+
+    :param rows: from :func:`observations`.
+    :return: the columns of silver_fct_observation, and those of the keep-rule.
+    """
+    exploded = rows.selectExpr("*", "posexplode(parts) AS (part_no, part)").drop("parts")
+    coding = fhir.preferred_coding("part.code", (LOINC,))
+    value_coding = fhir.preferred_coding("part.valueCodeableConcept", ())
+    number = "try_cast(coalesce(part.valueQuantity.value, part.valueInteger) AS DECIMAL(38,12))"
+    exact = "try_cast(coalesce(part.valueQuantity.value, part.valueInteger) AS DOUBLE)"
+    given = " + ".join(f"CASE WHEN part.{field} IS NOT NULL THEN 1 ELSE 0 END" for field in _KINDS.values())
+    columns = {
+        "observation_id": "CASE part_no WHEN 0 THEN parent_id ELSE concat(parent_id, '#', part_no) END",
+        "parent_observation_id": "CASE WHEN part_no > 0 THEN parent_id END",
+        "obs_code": f"coalesce({coding}.code, part.code.text)",
+        "obs_code_system": f"{coding}.system",
+        "obs_code_text": fhir.concept_text("part.code", coding),
+        "value_type": f"CASE {' '.join(f'WHEN part.{field} IS NOT NULL THEN {chr(39)}{kind}{chr(39)}' for kind, field in _KINDS.items())} END",
+        "value_number": number,
+        "value_text": _value_text(value_coding),
+        "comparator": "part.valueQuantity.comparator",
+        "unit": "part.valueQuantity.unit",
+        "unit_code": "part.valueQuantity.code",
+        "unit_system": "part.valueQuantity.system",
+        "value_code": f"{value_coding}.code",
+        "value_code_system": f"{value_coding}.system",
+        "value_time": fhir.instant("part.valueDateTime"),
+        "absent_reason": "coalesce(get(part.dataAbsentReason.coding, 0).code, part.dataAbsentReason.text)",
+        "flags": (
+            f"concat(flags, array_compact(array(CASE WHEN {given} > 1 THEN '{TWO_VALUES}' END,"
+            f" CASE WHEN {exact} IS NOT NULL AND {number} IS NULL THEN '{INEXACT_NUMBER}' END)))"
+        ),
+    }
+    kept = [name for name in exploded.columns if name not in ("part", "part_no", *columns)]
+    return exploded.selectExpr(*kept, *(f"{sql} AS `{name}`" for name, sql in columns.items()))
+
+
+def _value_text(coding: str) -> str:
+    texts = {
+        "valueQuantity": "part.valueQuantity.value",
+        "valueCodeableConcept": f"coalesce(part.valueCodeableConcept.text, {coding}.display, {coding}.code)",
+    }
+    return f"coalesce({', '.join(texts.get(field, f'part.{field}') for field in _KINDS.values())})"

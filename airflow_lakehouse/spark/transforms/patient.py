@@ -1,0 +1,80 @@
+"""Patient to silver_dim_patient."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.spark.transforms import fhir
+from airflow_lakehouse.spark.transforms.columns import with_columns
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+_US_CORE: Final = "http://hl7.org/fhir/us/core/StructureDefinition"
+_EXTENSION: Final = (
+    "STRUCT<url: STRING, valueCode: STRING, extension: ARRAY<STRUCT<url: STRING,"
+    f" valueCoding: {fhir.CODING}, valueString: STRING>>>"
+)
+SCHEMA: Final = (
+    "active BOOLEAN, gender STRING, birthDate STRING, deceasedBoolean BOOLEAN, deceasedDateTime STRING,"
+    " name ARRAY<STRUCT<`use`: STRING, family: STRING, given: ARRAY<STRING>, text: STRING>>,"
+    " address ARRAY<STRUCT<`use`: STRING, city: STRING, state: STRING, postalCode: STRING, country: STRING>>,"
+    f" identifier ARRAY<STRUCT<`use`: STRING, system: STRING, value: STRING, type: {fhir.CONCEPT}>>,"
+    f" extension ARRAY<{_EXTENSION}>, link ARRAY<STRUCT<type: STRING, other: {fhir.REFERENCE}>>"
+)
+
+
+def patients(rows: DataFrame) -> DataFrame:
+    """Read patients.
+
+    :param rows: rows of bronze_fhir_patient.
+    :return: the same rows with the columns of silver_dim_patient added.
+    """
+    name = _preferred("r.name", "use", ("official", "usual"))
+    address = _preferred("r.address", "use", ("home",))
+    replaced = "try_element_at(filter(r.link, l -> l.type = 'replaced-by'), 1).other.reference"
+    columns = {
+        "patient_id": "resource_id",
+        "family": f"{name}.family",
+        "given": f"{name}.given",
+        "gender": "r.gender",
+        "birth_date": fhir.day("r.birthDate"),
+        "birth_date_text": "r.birthDate",
+        "birth_date_precision": fhir.precision("r.birthDate"),
+        "birth_date_low": fhir.first_day("r.birthDate"),
+        "birth_date_high": fhir.last_day("r.birthDate"),
+        "deceased": "coalesce(r.deceasedBoolean, CASE WHEN r.deceasedDateTime IS NOT NULL THEN true END)",
+        "deceased_time": fhir.instant("r.deceasedDateTime"),
+        "race": _us_core("us-core-race"),
+        "ethnicity": _us_core("us-core-ethnicity"),
+        "birth_sex": f"try_element_at(filter(r.extension, e -> e.url = '{_US_CORE}/us-core-birthsex'), 1).valueCode",
+        "mrn": _record_number(),
+        "city": f"{address}.city",
+        "state": f"{address}.state",
+        "postal_code": f"{address}.postalCode",
+        "country": f"{address}.country",
+        "active": "r.active",
+        "replaced_by": fhir.reference_id(replaced, "Patient"),
+    }
+    flags = fhir.flags((fhir.not_a_time("r.birthDate", "r.deceasedDateTime"), fhir.BAD_TIME))
+    return with_columns(fhir.read_body(rows, SCHEMA), rows, columns, flags)
+
+
+def _preferred(items: str, field: str, values: tuple[str, ...]) -> str:
+    choices = [f"try_element_at(filter({items}, x -> x.`{field}` = '{value}'), 1)" for value in values]
+    return f"coalesce({', '.join([*choices, f'try_element_at({items}, 1)'])})"
+
+
+def _us_core(name: str) -> str:
+    inner = f"try_element_at(filter(r.extension, e -> e.url = '{_US_CORE}/{name}'), 1).extension"
+    codes = [
+        f"coalesce(transform(filter({inner}, x -> x.url = '{kind}'), x -> x.valueCoding.code), array())"
+        for kind in ("ombCategory", "detailed")
+    ]
+    return f"array_compact(concat({', '.join(codes)}))"
+
+
+def _record_number() -> str:
+    typed = "try_element_at(filter(r.identifier, i -> exists(i.type.coding, c -> c.code = 'MR')), 1).value"
+    used = "try_element_at(filter(r.identifier, i -> i.`use` IN ('usual', 'official')), 1).value"
+    return f"coalesce({typed}, {used})"
