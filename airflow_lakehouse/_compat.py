@@ -1,0 +1,96 @@
+"""Airflow's names, from Airflow 3's Task SDK or from where Airflow 2.11 keeps them.
+
+Features are detected, versions are never compared. Everything Airflow-facing in this package imports
+Airflow from here, so that one file says what differs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow.sdk import Asset, BaseHook, BaseOperator, BaseSensorOperator, PokeReturnValue, conf
+    from airflow.sdk.definitions.context import Context
+    from airflow.sdk.exceptions import (
+        AirflowException,
+        AirflowFailException,
+        AirflowNotFoundException,
+        AirflowSensorTimeout,
+        AirflowSkipException,
+    )
+else:
+    try:
+        from airflow.sdk import Asset, BaseHook, BaseOperator, BaseSensorOperator, PokeReturnValue
+    except ImportError:  # Airflow 2.11
+        from airflow.datasets import Dataset as Asset
+        from airflow.hooks.base import BaseHook
+        from airflow.models import BaseOperator
+        from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
+    try:
+        from airflow.sdk import conf
+    except ImportError:  # Airflow 2.11 and 3.0
+        from airflow.configuration import conf
+    try:
+        from airflow.sdk.exceptions import (
+            AirflowException,
+            AirflowFailException,
+            AirflowNotFoundException,
+            AirflowSensorTimeout,
+            AirflowSkipException,
+        )
+    except ImportError:  # before Airflow 3.2
+        from airflow.exceptions import (
+            AirflowException,
+            AirflowFailException,
+            AirflowNotFoundException,
+            AirflowSensorTimeout,
+            AirflowSkipException,
+        )
+    Context = dict[str, Any]
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+__all__ = [
+    "AirflowException",
+    "AirflowFailException",
+    "AirflowNotFoundException",
+    "AirflowSensorTimeout",
+    "AirflowSkipException",
+    "Asset",
+    "BaseHook",
+    "BaseOperator",
+    "BaseSensorOperator",
+    "BaseTrigger",
+    "Context",
+    "PokeReturnValue",
+    "TriggerEvent",
+    "default_deferrable",
+    "make_asset",
+    "task_store",
+]
+
+
+def default_deferrable() -> bool:
+    """Return Airflow's ``[operators] default_deferrable``. Asked when a task runs, never at import."""
+    return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
+
+
+def make_asset(uri: str, name: str) -> Asset:
+    """Return an asset; Airflow 2 calls it a dataset and knows it by its URI alone.
+
+    :param uri: the identity of the data.
+    :param name: what people call it.
+    """
+    try:
+        return Asset(name=name, uri=uri)
+    except TypeError:  # Airflow 2.11: Dataset(uri)
+        return Asset(uri)
+
+
+def task_store(context: Context) -> Any:
+    """Return the store that outlives a task's attempt (Airflow 3.3 and newer), or None.
+
+    :param context: the task's context.
+    """
+    # It maps strings to JSON values through get and set; older Airflow has nothing like it.
+    return context.get("task_state_store")

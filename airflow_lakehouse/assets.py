@@ -1,0 +1,78 @@
+"""The tables as Airflow assets: ``iceberg://lakehouse/<namespace>/<table>``.
+
+One asset for each definition in :mod:`airflow_lakehouse.tables`, so that a DAG can be scheduled on a table. The
+definitions need the standard library alone; only the asset itself comes from Airflow.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse import tables
+from airflow_lakehouse._compat import make_asset
+from airflow_lakehouse.exceptions import ConfigurationError
+from airflow_lakehouse.profile import CATALOG_NAME
+
+if TYPE_CHECKING:
+    from urllib.parse import SplitResult
+
+    from airflow_lakehouse._compat import Asset
+
+SCHEME: Final = "iceberg"
+_PARTS: Final = 2
+
+JOB_TABLES: Final = {
+    "raw_to_bronze": tables.bronze.TABLES,
+    "bronze_to_silver": tables.silver.TABLES,
+}
+"""Tables each Spark job may change."""
+
+
+def table_uri(table: tables.Table) -> str:
+    """Return the URI of a table's asset.
+
+    :param table: its definition.
+    """
+    return f"{SCHEME}://{CATALOG_NAME}/{table.namespace}/{table.name}"
+
+
+def table_asset(name: str) -> Asset:
+    """Return the asset of a table.
+
+    :param name: with or without the namespace.
+    :raises TableNotFoundError: when no such table is defined.
+    """
+    table = tables.by_name(name)
+    return make_asset(table_uri(table), table.identifier)
+
+
+def job_assets(job: str) -> list[Asset]:
+    """Return the assets a Spark job may change; none for a job of somebody else's.
+
+    :param job: name of the job.
+    """
+    return [make_asset(table_uri(table), table.identifier) for table in JOB_TABLES.get(job, ())]
+
+
+def create_asset(*, catalog: str, namespace: str, table: str) -> Asset:
+    """Return the asset of any Iceberg table; Airflow's factory for the ``iceberg`` scheme.
+
+    :param catalog: name of the catalog.
+    :param namespace: namespace of the table.
+    :param table: name of the table.
+    """
+    return make_asset(f"{SCHEME}://{catalog}/{namespace}/{table}", f"{namespace}.{table}")
+
+
+def check_uri(uri: SplitResult) -> SplitResult:
+    """Refuse a URI that names no table; Airflow's handler for the ``iceberg`` scheme.
+
+    :param uri: as a DAG gives it.
+    :raises ConfigurationError: when it is not ``iceberg://catalog/namespace/table``.
+    """
+    parts = [part for part in uri.path.split("/") if part]
+    if not uri.netloc or len(parts) != _PARTS:
+        raise ConfigurationError(
+            f"asset URI {uri.geturl()!r} names no table", legal=f"{SCHEME}://catalog/namespace/table"
+        )
+    return uri._replace(path="/" + "/".join(parts))

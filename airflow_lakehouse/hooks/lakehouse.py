@@ -1,0 +1,103 @@
+"""The ``lakehouse`` connection: one place that says where the data is and what does the work."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from airflow_lakehouse._compat import AirflowNotFoundException, BaseHook
+from airflow_lakehouse.exceptions import ConfigurationError, LakehouseError
+from airflow_lakehouse.profile import Profile
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+
+DEFAULT_CONN_ID = "lakehouse"
+
+
+class LakehouseHook(BaseHook):
+    """Read the ``lakehouse`` connection.
+
+    Every field is in the connection's extra: ``raw``, ``warehouse``, ``catalog``, ``runner``, ``ocr``,
+    ``textract``, ``region``, ``parsers`` (a list, or paths with commas between) and
+    ``catalog_properties`` (an object). They are the fields of :class:`~airflow_lakehouse.profile.Profile`.
+
+    :param lakehouse_conn_id: id of the connection.
+    """
+
+    conn_name_attr = "lakehouse_conn_id"
+    default_conn_name = DEFAULT_CONN_ID
+    conn_type = "lakehouse"
+    hook_name = "Lakehouse"
+
+    def __init__(self, lakehouse_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.lakehouse_conn_id = lakehouse_conn_id
+
+    def get_profile(self) -> Profile:
+        """Return what the connection says.
+
+        :raises ConfigurationError: when there is no such connection, or a field is unknown, missing or not legal.
+        """
+        try:
+            extra = dict(self.get_connection(self.lakehouse_conn_id).extra_dejson)
+        except AirflowNotFoundException as error:
+            raise ConfigurationError(
+                f"there is no connection {self.lakehouse_conn_id!r}",
+                remedy=f"airflow connections add {self.lakehouse_conn_id} --conn-type lakehouse "
+                """--conn-extra '{"warehouse": "...", "raw": "..."}'""",
+            ) from error
+        try:
+            return Profile.from_dict(_typed(extra))
+        except ConfigurationError as error:
+            raise ConfigurationError(
+                f"connection {self.lakehouse_conn_id!r}: {error.message}",
+                legal=error.legal,
+                remedy=error.remedy or "mend the connection's extra",
+            ) from error
+
+    def get_catalog(self) -> Catalog:
+        """Open the Iceberg catalog with PyIceberg.
+
+        :raises ConfigurationError: when there is none yet; the first run makes a local one.
+        """
+        # Imported when used: this pulls pyarrow in, which a DAG parse must not pay for.
+        from airflow_lakehouse.spark.catalog import load_pyiceberg
+
+        return load_pyiceberg(self.get_profile())
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Tell whether the catalog answers and the raw drop can be listed.
+
+        :return: whether all is well, and one sentence for the connection form.
+        """
+        try:
+            profile = self.get_profile()
+            if profile.catalog == "sqlite" and not profile.catalog_file.exists():
+                found = f"{profile.warehouse_dir} is new; the first run makes its catalog"
+            else:
+                found = f"catalog answers, {len(self.get_catalog().list_namespaces())} namespaces"
+        except LakehouseError as error:
+            return False, str(error)
+        except Exception as error:  # noqa: BLE001 - the form shows the reason, whatever library it came from
+            return False, f"{type(error).__name__}: {error}"
+        if profile.raw and "://" not in profile.raw and not os.access(profile.raw, os.R_OK | os.X_OK):
+            return False, f"{found}; but the raw drop {profile.raw} is absent or cannot be read"
+        return True, f"{found}."
+
+
+def _typed(extra: dict[str, Any]) -> dict[str, Any]:
+    """Turn what the connection form gives as text into lists and objects."""
+    parsers = extra.get("parsers")
+    if isinstance(parsers, str):
+        extra["parsers"] = [path.strip() for path in parsers.split(",") if path.strip()]
+    properties = extra.get("catalog_properties")
+    if isinstance(properties, str) and properties.strip():
+        try:
+            extra["catalog_properties"] = json.loads(properties)
+        except ValueError as error:
+            raise ConfigurationError(
+                "catalog_properties is not a JSON object", legal='such as {"s3.endpoint": "https://..."}'
+            ) from error
+    return extra

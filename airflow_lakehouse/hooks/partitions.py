@@ -1,0 +1,160 @@
+"""Look at one partition of an Iceberg table, in its metadata alone: no data file is opened."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from airflow_lakehouse import tables
+from airflow_lakehouse.exceptions import ConfigurationError, TableNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.expressions import BooleanExpression
+    from pyiceberg.table import Table as IcebergTable
+
+    from airflow_lakehouse.profile import Profile
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionFinding:
+    """What a table says about a partition.
+
+    :param table: namespace and name.
+    :param partition: column to value, as asked for.
+    :param snapshot_id: snapshot that was read; None where there is no table or it is empty.
+    :param snapshot_time: when that snapshot was committed, ISO 8601.
+    :param rows: rows in the partition's data files, less those its delete files name.
+    :param files: data files of the partition.
+    """
+
+    table: str
+    partition: dict[str, Any]
+    snapshot_id: int | None = None
+    snapshot_time: str | None = None
+    rows: int = 0
+    files: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the finding as JSON values."""
+        return asdict(self)
+
+
+def legal_columns(table: str) -> tuple[str, ...] | None:
+    """Return the partition columns of a table that is defined here; None for any other, whose metadata tells them.
+
+    :param table: with or without the namespace.
+    """
+    try:
+        return tables.by_name(table).partition_columns
+    except TableNotFoundError:
+        return None
+
+
+def check_columns(table: str, partition: Mapping[str, Any], legal: tuple[str, ...]) -> None:
+    """Refuse columns a table is not partitioned by: waiting for them would never end.
+
+    :param table: name of the table.
+    :param partition: column to value.
+    :param legal: columns it is partitioned by.
+    :raises ConfigurationError: when a column is not among them, or none is given.
+    """
+    strangers = [column for column in partition if column not in legal]
+    if strangers or not partition:
+        asked = ", ".join(strangers) or "no column"
+        raise ConfigurationError(
+            f"table {table!r} is not partitioned by {asked}", legal=", ".join(legal) or "nothing: it has no partitions"
+        )
+
+
+def identifier_of(table: str) -> str:
+    """Return a table's namespace and name.
+
+    :param table: with or without the namespace; tables of gold carry it in their name.
+    :raises ConfigurationError: when the namespace cannot be told.
+    """
+    if "." in table:
+        return table
+    try:
+        return tables.by_name(table).identifier
+    except TableNotFoundError:
+        namespace = table.partition("_")[0]
+    if namespace not in tables.NAMESPACES:
+        raise ConfigurationError(f"table {table!r} names no namespace", legal="such as gold.gold_docs_quality")
+    return f"{namespace}.{table}"
+
+
+def look_at(catalog: Catalog, table: str, partition: Mapping[str, Any]) -> PartitionFinding:
+    """Return what a table holds in a partition. A table that does not exist holds nothing.
+
+    :param catalog: an open catalog.
+    :param table: namespace and name.
+    :param partition: column to value; None asks for the rows without one.
+    :raises ConfigurationError: when the table is not partitioned so, or a value does not fit its column.
+    """
+    from airflow_lakehouse.spark.catalog import find_table
+
+    found = find_table(catalog, table)
+    snapshot = found.current_snapshot() if found else None
+    if found is None or snapshot is None:
+        return PartitionFinding(table, dict(partition))
+    check_columns(table, partition, _columns_of(found))
+    rows, deletes, files = 0, {}, 0
+    for task in _plan(found, partition):
+        files += 1
+        rows += task.file.record_count
+        # One delete file may belong to several data files; it counts once.
+        deletes.update({delete.file_path: delete.record_count for delete in task.delete_files})
+    return PartitionFinding(
+        table,
+        dict(partition),
+        snapshot.snapshot_id,
+        datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC).isoformat(),
+        max(0, rows - sum(deletes.values())),
+        files,
+    )
+
+
+def _plan(table: IcebergTable, partition: Mapping[str, Any]) -> Any:
+    try:
+        return list(table.scan(row_filter=_filter(partition)).plan_files())
+    except (ValueError, TypeError) as error:
+        values = ", ".join(f"{column}={value!r}" for column, value in partition.items())
+        raise ConfigurationError(f"{values} does not fit the columns of {table.name()}", legal=str(table.spec())) from error
+
+
+def _columns_of(table: IcebergTable) -> tuple[str, ...]:
+    schema = table.schema()
+    fields = [field for field in table.spec().fields if str(field.transform) == "identity"]
+    return tuple(name for field in fields if (name := schema.find_column_name(field.source_id)))
+
+
+def _filter(partition: Mapping[str, Any]) -> BooleanExpression:
+    from pyiceberg.expressions import AlwaysTrue, And, EqualTo, IsNull
+
+    expression: BooleanExpression = AlwaysTrue()
+    for column, value in partition.items():
+        expression = And(expression, IsNull(column) if value is None else EqualTo(column, value))
+    return expression
+
+
+def look_for(profile: Profile, table: str, partition: Mapping[str, Any]) -> PartitionFinding:
+    """Return what a lakehouse holds in a partition; nothing where it has no catalog, table or snapshot yet.
+
+    :param profile: the lakehouse.
+    :param table: with or without the namespace.
+    :param partition: column to value.
+    :raises ConfigurationError: when the table is not partitioned so, or a value does not fit its column.
+    """
+    legal = legal_columns(table)
+    if legal is not None:
+        check_columns(table, partition, legal)
+    identifier = identifier_of(table)
+    if profile.catalog == "sqlite" and not profile.catalog_file.is_file():
+        return PartitionFinding(identifier, dict(partition))
+    from airflow_lakehouse.spark.catalog import load_pyiceberg
+
+    return look_at(load_pyiceberg(profile), identifier, partition)

@@ -1,0 +1,279 @@
+"""Run jobs as processes of this machine that outlive the worker which asked for them.
+
+Each job has a directory, named after its token, with everything that is known about it::
+
+    <jobs directory>/<token>/
+      arguments.json   what the job was given
+      job.json         process id, when that process started, command
+      log              its standard output and error
+      result.json      written by the job itself, also when it fails
+      cancelled        somebody asked for it to be stopped
+
+A worker that dies leaves the job running in a session of its own. Its next attempt computes the same token, finds
+the directory and waits on. The directories hold no record text; the log may, so it is readable by its user alone.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from airflow_lakehouse.exceptions import EngineError, JobError
+from airflow_lakehouse.hooks.spark.base import JobHandle, JobState, JobStatus
+from airflow_lakehouse.hooks.spark.process import find_process, is_running, reap, remember
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+JOBS_VARIABLE: Final = "LAKEHOUSE_JOBS_DIR"
+"""Environment variable with the directory that holds the jobs' directories."""
+JOB_MODULE: Final = "airflow_lakehouse.spark.jobs"
+
+_KEEP_SECONDS: Final = 30 * 24 * 3600
+_EXIT_SECONDS: Final = 30
+_LOG_BYTES: Final = 256 * 1024
+_TOKEN = re.compile(r"[0-9a-f]{8,64}")
+# Airflow's secrets and the pipes of the task that submits are none of the job's business.
+_PRIVATE = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "AIRFLOW_CTX_", "_AIRFLOW", "__AIRFLOW")
+_LOG_LINE = re.compile(r"(?:\S+ )?(?:\S+ )?\[?(?:INFO|WARNING|ERROR)\]? +(?:airflow_lakehouse|lakehouse)\b")
+
+
+@dataclass(frozen=True)
+class LocalRunner:
+    """Jobs on this machine.
+
+    :param root: directory of the jobs' directories; by default ``LAKEHOUSE_JOBS_DIR``, else one in the user's state
+        directory.
+    :param command: what starts a job; its name, ``--arguments FILE`` and ``--result FILE`` follow.
+    :param grace_seconds: how long a cancelled job may take to end by itself before it is killed.
+    """
+
+    name: ClassVar[str] = "local"
+    root: Path | None = None
+    command: tuple[str, ...] = field(default=(sys.executable, "-m", JOB_MODULE))
+    grace_seconds: float = 15.0
+
+    def submit(self, job: str, arguments: Mapping[str, Any], token: str) -> JobHandle:
+        """Start a job as a process of its own, or return the one that was started under the token.
+
+        :param job: name of the job.
+        :param arguments: JSON values for it.
+        :param token: 8 to 64 hexadecimal digits.
+        :raises EngineError: when the process cannot be started.
+        """
+        directory = self._directory(token)
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Two attempts of one task may overlap for a moment; only one of them may start the job.
+            with _locked(directory / "submit.lock"):
+                if not (directory / "job.json").is_file():
+                    _prune(directory.parent)
+                    self._start(directory, job, arguments)
+        except OSError as error:
+            raise EngineError(
+                f"job {job!r} cannot be started in {directory}: {error.strerror or error}",
+                remedy=f"free space or mend permissions there, or set {JOBS_VARIABLE} to another directory",
+            ) from error
+        return self._handle(directory, job)
+
+    def find(self, token: str) -> JobHandle | None:
+        """Return the job that was started under a token, or None.
+
+        :param token: as given to :meth:`submit`.
+        """
+        directory = self._directory(token)
+        record = _read_json(directory / "job.json")
+        return self._handle(directory, record["job"]) if record else None
+
+    def status(self, handle: JobHandle) -> JobStatus:
+        """Tell where a job stands.
+
+        :param handle: the job.
+        :raises JobError: when it runs on another machine, or its directory is gone.
+        """
+        directory = _reachable(handle)
+        # The process first, the result second: the other way round, a job that ends in between looks as if it
+        # had ended without a result.
+        running = self._is_running(directory)
+        result = _read_json(directory / "result.json")
+        if running and not _is_overdue(directory / "result.json"):
+            return JobStatus(JobState.RUNNING)
+        if result is not None and result.get("status") != "failed":
+            return JobStatus(JobState.SUCCEEDED)
+        if (directory / "cancelled").exists():
+            return JobStatus(JobState.CANCELLED, "it was stopped", "JobCancelledError")
+        if result is None:
+            return JobStatus(JobState.FAILED, _crash(directory), "JobError")
+        return JobStatus(JobState.FAILED, str(result.get("error", "")), str(result.get("error_type", "")))
+
+    def cancel(self, handle: JobHandle) -> None:
+        """Ask a job to end, and kill it and its children if it does not. One that has ended is left alone.
+
+        :param handle: the job.
+        :raises JobError: when it runs on another machine, or its directory is gone.
+        """
+        directory = _reachable(handle)
+        if not self._is_running(directory):
+            return
+        (directory / "cancelled").touch()
+        # The job leads its own process group, so its id is the group's; the start time has just been checked.
+        group = int(_read_json(directory / "job.json", {})["pid"])
+        for number, seconds in ((signal.SIGTERM, self.grace_seconds), (signal.SIGKILL, 5.0)):
+            with suppress(ProcessLookupError):
+                os.killpg(group, number)
+            deadline = time.monotonic() + seconds
+            while time.monotonic() < deadline:
+                if not self._is_running(directory):
+                    return
+                time.sleep(0.05)
+
+    def follow_logs(self, handle: JobHandle, position: int) -> tuple[list[str], int]:
+        """Return this package's own log lines since a position; what Spark or Python print stays in the file.
+
+        A Spark error quotes the value it stumbled over, and that may be a patient's.
+
+        :param handle: the job.
+        :param position: bytes already read.
+        """
+        try:
+            with (Path(handle.location) / "log").open("rb") as log:
+                log.seek(position)
+                read = log.read(_LOG_BYTES)
+        except OSError:
+            return [], position
+        # A line that is still being written is left for the next call, unless it fills the whole window.
+        whole = read[: read.rfind(b"\n") + 1] or (read if len(read) == _LOG_BYTES else b"")
+        lines = whole.decode("utf-8", "replace").splitlines()
+        return [line for line in lines if _LOG_LINE.match(line)], position + len(whole)
+
+    def result(self, handle: JobHandle) -> dict[str, Any]:
+        """Return what a job that succeeded reported.
+
+        :param handle: the job.
+        :raises JobError: when it left no result.
+        """
+        directory = _reachable(handle)
+        result = _read_json(directory / "result.json")
+        if result is None:
+            raise JobError(_crash(directory), remedy=f"read {directory / 'log'}")
+        return result
+
+    def _start(self, directory: Path, job: str, arguments: Mapping[str, Any]) -> None:
+        given, result = directory / "arguments.json", directory / "result.json"
+        given.write_text(json.dumps(dict(arguments), sort_keys=True))
+        command = [*self.command, job, "--arguments", str(given), "--result", str(result)]
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
+        with os.fdopen(os.open(directory / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env={**environment, "PYTHONUNBUFFERED": "1"},
+                # A session of its own: signals for the worker's group must not reach the job.
+                start_new_session=True,
+            )
+        remember(process)
+        record = {
+            "job": job,
+            "pid": process.pid,
+            "process": find_process(process.pid),
+            "submitted_at": datetime.now(UTC).isoformat(),
+            "command": command,
+        }
+        partial = directory / "job.json.partial"
+        partial.write_text(json.dumps(record))
+        partial.replace(directory / "job.json")
+
+    def _is_running(self, directory: Path) -> bool:
+        record = _read_json(directory / "job.json", {})
+        if "pid" not in record:
+            return False
+        exit_code = reap(record["pid"])
+        if exit_code is not None:
+            (directory / "exit_code").write_text(str(exit_code))
+        return is_running(record["pid"], record["process"])
+
+    def _handle(self, directory: Path, job: str) -> JobHandle:
+        return JobHandle(self.name, directory.name, job, str(directory), socket.gethostname())
+
+    def _directory(self, token: str) -> Path:
+        if not _TOKEN.fullmatch(token):
+            raise JobError(f"{token!r} is not a job token", legal="8 to 64 hexadecimal digits")
+        return (self.root or default_root()).absolute() / token
+
+
+def default_root() -> Path:
+    """Return the directory of this user's jobs."""
+    given = os.environ.get(JOBS_VARIABLE)
+    if given:
+        return Path(given)
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "airflow-lakehouse" / "jobs"
+
+
+def _reachable(handle: JobHandle) -> Path:
+    if handle.host and handle.host != socket.gethostname():
+        raise JobError(
+            f"job {handle.job_id[:12]} runs on {handle.host}, this is {socket.gethostname()}",
+            remedy="keep worker and triggerer on one machine for the local runner, or set deferrable=False",
+        )
+    directory = Path(handle.location)
+    if not directory.is_dir():
+        raise JobError(f"job directory {directory} is gone", remedy="clear the task to run the job again")
+    return directory
+
+
+def _crash(directory: Path) -> str:
+    with suppress(OSError, ValueError):
+        code = int((directory / "exit_code").read_text())
+        if code < 0:
+            why = "perhaps the machine ran out of memory" if code == -signal.SIGKILL else "somebody or something stopped it"
+            return f"the job was ended by {signal.Signals(-code).name} ({why}); its log is {directory / 'log'}"
+        return f"the job ended with exit code {code} and no result; its log is {directory / 'log'}"
+    return f"the job ended without a result; its log is {directory / 'log'}"
+
+
+def _is_overdue(result: Path) -> bool:
+    """Whether a job wrote its result long ago and still does not end: it hangs at exit, and its work is done."""
+    try:
+        return time.time() - result.stat().st_mtime > _EXIT_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def _prune(root: Path) -> None:
+    """Remove directories of jobs that ended a month ago, so that they do not pile up for ever."""
+    for directory in root.iterdir():
+        with suppress(OSError):
+            if _TOKEN.fullmatch(directory.name) and time.time() - directory.stat().st_mtime > _KEEP_SECONDS:
+                record = _read_json(directory / "job.json", {})
+                if "pid" in record and not is_running(record["pid"], record["process"]):
+                    shutil.rmtree(directory)
+
+
+def _read_json(path: Path, default: dict[str, Any] | None = None) -> Any:
+    """Return a JSON file's content; the default where the file is absent or half written."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError):
+        return default
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -1,0 +1,11 @@
+"""Operators: they validate, submit, defer and report. What is done to data is in the Spark half.
+
+============= ======================================================
+module        what it does
+============= ======================================================
+iceberg_spark run a Spark job on whatever engine the connection names
+documents     read the pages of the documents in a drop
+============= ======================================================
+"""
+
+from __future__ import annotations

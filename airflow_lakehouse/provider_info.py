@@ -1,0 +1,72 @@
+"""What Airflow is told about this provider.
+
+Airflow 3.2 and newer call this while their own configuration is still loading: nothing here may import Airflow.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_lakehouse.profile import CATALOGS, OCR_ENGINES, RUNNERS
+
+_INTEGRATION = "Lakehouse"
+_HOOK = "airflow_lakehouse.hooks.lakehouse.LakehouseHook"
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's description, as Airflow's ``provider_info.schema.json`` wants it."""
+    return {
+        "package-name": "airflow-lakehouse",
+        "name": "Lakehouse",
+        "description": "Raw drops (FHIR, PDF, anything with a parser) become Apache Iceberg tables.",
+        "integrations": [{"integration-name": _INTEGRATION, "tags": ["apache", "aws", "software"]}],
+        "operators": [_modules("operators.documents", "operators.iceberg_spark")],
+        "sensors": [_modules("sensors.partition", "sensors.raw_drop")],
+        "hooks": [_modules("hooks.lakehouse")],
+        "triggers": [_modules("triggers.partition", "triggers.raw_drop", "triggers.spark_job")],
+        "asset-uris": [
+            {
+                "schemes": ["iceberg"],
+                "handler": "airflow_lakehouse.assets.check_uri",
+                "factory": "airflow_lakehouse.assets.create_asset",
+            }
+        ],
+        "connection-types": [
+            {
+                "connection-type": "lakehouse",
+                "hook-class-name": _HOOK,
+                "hook-name": "Lakehouse",
+                "ui-field-behaviour": {
+                    # Where things are is said in fields of their own; host and schema would only mislead.
+                    "hidden-fields": ["host", "schema", "login", "password", "port"],
+                    "relabeling": {},
+                    "placeholders": {},
+                },
+                "conn-fields": _connection_fields(),
+            }
+        ],
+    }
+
+
+def _modules(*names: str) -> dict[str, Any]:
+    return {"integration-name": _INTEGRATION, "python-modules": [f"airflow_lakehouse.{name}" for name in names]}
+
+
+def _connection_fields() -> dict[str, Any]:
+    return {
+        "warehouse": _field("Warehouse", "Root of the Iceberg data: a directory, or s3://..."),
+        "raw": _field("Raw drop", "Root of the raw drop: a directory, or s3://..."),
+        "catalog": _field("Catalog", "Which catalog holds the tables", choices=CATALOGS),
+        "runner": _field("Runner", "Where Spark runs", choices=RUNNERS),
+        "ocr": _field("OCR engine", "What reads the pages of documents", choices=OCR_ENGINES),
+        "textract": _field("OCR results", "Where OCR results go; <warehouse>/textract when empty"),
+        "region": _field("AWS region", "Region of the Glue catalog"),
+        "parsers": _field("Parsers", "Single-file parser plugins: paths with commas between"),
+    }
+
+
+def _field(label: str, description: str, choices: tuple[str, ...] = ()) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": ["string", "null"]}
+    if choices:
+        schema |= {"enum": [*choices, None], "default": choices[0]}
+    return {"label": label, "description": description, "schema": schema}

@@ -1,0 +1,60 @@
+"""Wait for a partition of an Iceberg table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID
+from airflow_lakehouse.sensors.base import FindingSensor
+from airflow_lakehouse.triggers.partition import IcebergPartitionTrigger
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class IcebergPartitionSensor(FindingSensor):
+    """Wait until a partition of an Iceberg table holds rows.
+
+    Reads Iceberg's own metadata. The Glue catalog's partition list stays empty for Iceberg tables, so a sensor that
+    asks it waits for ever. A table that does not exist yet is not ready, never an error.
+
+    Returns ``table``, ``partition``, ``snapshot_id``, ``snapshot_time``, ``rows`` and ``files``.
+
+    :param table: with or without its namespace. (templated)
+    :param partition: column to value, such as ``{"dt": "{{ ds }}"}``; the columns must be partition columns. (templated)
+    :param min_rows: how many rows there must be.
+    :param lakehouse_conn_id: connection with the profile. (templated)
+    """
+
+    template_fields = ("table", "partition", "lakehouse_conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {"partition": "json"}
+    ui_color = "#e6f1f2"
+
+    def __init__(
+        self,
+        *,
+        table: str,
+        partition: Mapping[str, Any],
+        min_rows: int = 1,
+        lakehouse_conn_id: str = DEFAULT_CONN_ID,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.table = table
+        self.partition = dict(partition)
+        self.min_rows = min_rows
+        self.lakehouse_conn_id = lakehouse_conn_id
+
+    def make_trigger(self, deadline: float) -> IcebergPartitionTrigger:
+        """Return the trigger that looks at the same partition.
+
+        :param deadline: when to give up, in seconds since the epoch.
+        """
+        return IcebergPartitionTrigger(
+            self.table,
+            dict(self.partition),
+            self.min_rows,
+            self.lakehouse_conn_id,
+            poll_seconds=self.poke_interval,
+            deadline=deadline,
+        )

@@ -1,0 +1,266 @@
+"""The Spark operator over a real runner and real (small) jobs: waiting, deferring, re-attaching, failing."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+import time
+from collections import defaultdict
+from datetime import timedelta
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
+
+from airflow_lakehouse.assets import job_assets
+from airflow_lakehouse.hooks.spark import JobState, LocalRunner
+from airflow_lakehouse.operators.edge import small_result
+from airflow_lakehouse.operators.iceberg_spark import IcebergSparkOperator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+ECHO_JOB = str(Path(__file__).with_name("echo_job.py"))
+
+
+class Store(dict[str, Any]):
+    """Airflow's task store, in memory."""
+
+    def set(self, key: str, value: Any) -> None:
+        """Store; only what JSON can hold."""
+        self[key] = json.loads(json.dumps(value))
+
+
+class Lakehouse:
+    """A connection, a runner, and contexts as Airflow gives them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.runner = LocalRunner(root=folder / "jobs", command=(sys.executable, ECHO_JOB), grace_seconds=0.2)
+        self.say("complete")
+
+    def say(self, word: str) -> None:
+        """Tell the jobs what to do."""
+        (self.folder / "partial").write_text(word)
+        (self.folder / "partial").replace(self.folder / "control")
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return what each job that was started was given, oldest first."""
+        files = sorted((self.folder / "jobs").glob("*/arguments.json"), key=lambda path: path.stat().st_mtime_ns)
+        return [json.loads(path.read_text()) for path in files]
+
+    def operator(self, **arguments: Any) -> IcebergSparkOperator:
+        """Return an operator on this runner."""
+        defaults = {"job": "raw_to_bronze", "runner": self.runner, "deferrable": False, "poll_seconds": 0.05}
+        return IcebergSparkOperator(task_id="bronze", **{**defaults, **arguments})
+
+    @staticmethod
+    def context(*, max_tries: int = 0, store: Store | None = None, started: str = "1") -> Any:
+        """Return a context of one attempt."""
+        ti = SimpleNamespace(dag_id="dag", run_id="run", task_id="bronze", map_index=-1, max_tries=max_tries)
+        context = {"ti": ti, "dag_run": SimpleNamespace(start_date=started), "outlet_events": Events()}
+        return context if store is None else {**context, "task_state_store": store}
+
+    def handles(self) -> list[Any]:
+        """Return the handles of all jobs."""
+        return [self.runner.find(path.name) for path in (self.folder / "jobs").iterdir()]
+
+
+class Events(defaultdict[Any, SimpleNamespace]):
+    """Airflow's outlet events, in memory."""
+
+    def __init__(self) -> None:
+        super().__init__(SimpleNamespace)
+
+    def __missing__(self, asset: Any) -> SimpleNamespace:
+        self[asset] = SimpleNamespace(extra={})
+        return self[asset]
+
+
+@pytest.fixture
+def lakehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lakehouse]:
+    """Return the lakehouse; jobs it started are stopped at the end."""
+    extra = {"warehouse": str(tmp_path / "wh"), "raw": str(tmp_path / "raw")}
+    monkeypatch.setenv("AIRFLOW_CONN_LAKEHOUSE", json.dumps({"conn_type": "lakehouse", "extra": extra}))
+    monkeypatch.setenv("ECHO_CONTROL", str(tmp_path / "control"))
+    lakehouse = Lakehouse(tmp_path)
+    yield lakehouse
+    lakehouse.say("complete")
+    for directory in (tmp_path / "jobs").glob("*"):
+        handle = lakehouse.runner.find(directory.name)
+        if handle:
+            lakehouse.runner.cancel(handle)
+
+
+def _wait(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def test_counts_come_back_and_nothing_else(lakehouse: Lakehouse) -> None:
+    """The result has the job's counts; a sample of records that a job might add never reaches XCom."""
+    context = lakehouse.context()
+    result = lakehouse.operator(arguments={"dt": "2026-01-15", "source_system": "None"}).execute(context)
+    assert result["tables"] == {"bronze_fhir_patient": {"rows": 7, "added": 7, "updated": 0, "deleted": 0}}
+    assert (result["rows"], result["quarantine"], result["batch_id"]) == (7, {"INVALID_JSON": 2}, "b1")
+    assert "Jane Roe" not in json.dumps(result)
+    (given,) = lakehouse.jobs()
+    assert given["run_id"] == "run"
+    assert (given["dt"], given["source_system"]) == ("2026-01-15", None)
+    assert given["profile"]["warehouse"] == str(lakehouse.folder / "wh")
+
+
+def test_assets_say_what_changed(lakehouse: Lakehouse) -> None:
+    """The assets of changed tables carry batch and counts; those of other tables carry nothing."""
+    context = lakehouse.context()
+    operator = lakehouse.operator()
+    assert [asset.uri for asset in operator.outlets] == [asset.uri for asset in job_assets("raw_to_bronze")]
+    operator.execute(context)
+    extras = {asset.uri: event.extra for asset, event in context["outlet_events"].items()}
+    expected = {"batch_id": "b1", "rows": 7, "added": 7, "updated": 0, "deleted": 0}
+    assert extras == {"iceberg://lakehouse/bronze/bronze_fhir_patient": expected}
+
+
+@pytest.mark.parametrize("store", [None, Store()], ids=["without a task store", "with a task store"])
+def test_a_retry_waits_for_the_job_of_the_attempt_that_died(lakehouse: Lakehouse, store: Store | None) -> None:
+    """A worker that dies while its job runs leaves it to the next attempt: one job, one result."""
+    lakehouse.say("wait")
+    context = lakehouse.context(max_tries=2, store=store)
+    with pytest.raises(TaskDeferred):  # the first attempt goes away while the job runs
+        lakehouse.operator(deferrable=True).execute(context)
+    threading.Timer(0.3, lakehouse.say, ["complete"]).start()
+    assert lakehouse.operator().execute(context)["rows"] == 7
+    assert len(lakehouse.jobs()) == 1
+    if store is not None:
+        assert len(store) == 1
+
+
+def test_a_retry_takes_the_result_of_a_job_that_ended_meanwhile(lakehouse: Lakehouse) -> None:
+    """The job succeeded but the worker died before it could say so: the retry says it, and runs nothing."""
+    context = lakehouse.context(max_tries=1)
+    first = lakehouse.operator().execute(context)
+    assert lakehouse.operator().execute(context) == first
+    assert len(lakehouse.jobs()) == 1
+
+
+def test_clearing_a_task_runs_its_job_again(lakehouse: Lakehouse) -> None:
+    """Somebody clears a task that succeeded: Airflow raises max_tries, and a new job with a run of its own starts."""
+    lakehouse.operator(retries=1).execute(lakehouse.context(max_tries=1))
+    lakehouse.operator(retries=1).execute(lakehouse.context(max_tries=2))
+    assert [job["run_id"] for job in lakehouse.jobs()] == ["run", "run#1"]
+
+
+def test_a_new_run_of_the_same_name_is_another_run(lakehouse: Lakehouse) -> None:
+    """Another deployment, or a deleted and repeated DAG run, may have the same run id; it must not find old jobs."""
+    lakehouse.operator().execute(lakehouse.context(started="1"))
+    lakehouse.operator().execute(lakehouse.context(started="2"))
+    assert len(lakehouse.jobs()) == 2
+
+
+def test_a_retry_after_a_failure_starts_again(lakehouse: Lakehouse) -> None:
+    """A failed job is not found again for ever: the retry starts another."""
+    context = lakehouse.context(max_tries=2, store=Store())
+    lakehouse.say("EngineError")
+    with pytest.raises(AirflowException, match="EngineError: job 'raw_to_bronze' failed: as it was told"):
+        lakehouse.operator().execute(context)
+    lakehouse.say("complete")
+    assert lakehouse.operator().execute(context)["rows"] == 7
+    assert len(lakehouse.jobs()) == 2
+
+
+@pytest.mark.parametrize("error", ["InputError", "AuditError"])
+def test_what_a_retry_cannot_mend_is_not_retried(lakehouse: Lakehouse, error: str) -> None:
+    """A wrong input or an audit that does not hold fails the task at once."""
+    lakehouse.say(error)
+    with pytest.raises(AirflowFailException, match="as it was told"):
+        lakehouse.operator(retries=3).execute(lakehouse.context())
+
+
+def test_a_job_that_runs_on_is_deferred_and_resumed(lakehouse: Lakehouse) -> None:
+    """The worker hands over to the trigger, whose event brings the result."""
+    lakehouse.say("wait")
+    context = lakehouse.context()
+    operator = lakehouse.operator(deferrable=True)
+    with pytest.raises(TaskDeferred) as deferred:
+        operator.execute(context)
+    threading.Timer(0.3, lakehouse.say, ["complete"]).start()
+
+    async def fire() -> dict[str, Any]:
+        return dict((await anext(aiter(deferred.value.trigger.run()))).payload)
+
+    event = json.loads(json.dumps(asyncio.run(fire())))
+    assert getattr(operator, deferred.value.method_name)(context, event)["rows"] == 7
+
+
+def test_a_job_that_has_ended_is_not_deferred(lakehouse: Lakehouse) -> None:
+    """What is done already saves the way through the triggerer."""
+    context = lakehouse.context(max_tries=1)
+    lakehouse.operator().execute(context)
+    assert lakehouse.operator(deferrable=True).execute(context)["rows"] == 7
+
+
+def test_time_that_is_up_stops_the_job(lakehouse: Lakehouse) -> None:
+    """In both modes, a job that may not run longer is stopped, not left behind."""
+    lakehouse.say("wait")
+    operator = lakehouse.operator(job_timeout=timedelta(seconds=0.2))
+    with pytest.raises(AirflowException, match="longer than it may"):
+        operator.execute(lakehouse.context())
+    context = lakehouse.context(started="later")
+    with pytest.raises(TaskDeferred) as deferred:
+        lakehouse.operator(deferrable=True).execute(context)
+    event = {"status": "timeout", "reason": "too long", "error_type": "JobError"}
+    with pytest.raises(AirflowException, match="too long"):
+        lakehouse.operator().execute_complete(context, {**event, "handle": deferred.value.trigger.handle})
+    assert {lakehouse.runner.status(handle).state for handle in lakehouse.handles()} == {JobState.CANCELLED}
+
+
+def test_a_killed_task_stops_its_job(lakehouse: Lakehouse) -> None:
+    """on_kill reaches the job of the attempt that waits; a retry would otherwise run beside it."""
+    lakehouse.say("wait")
+    operator = lakehouse.operator()
+    failures: list[Exception] = []
+
+    def wait() -> None:
+        try:
+            operator.execute(lakehouse.context())
+        except AirflowException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    _wait(lakehouse.jobs)
+    _wait(lambda: operator._running)
+    operator.on_kill()
+    thread.join(10)
+    assert "was stopped" in str(failures[0])
+
+
+def test_a_job_whose_machine_is_gone_is_started_again(lakehouse: Lakehouse) -> None:
+    """A stored job that cannot be reached does not block the task for ever; loads are exactly-once."""
+    store, context = Store(), lakehouse.context()
+    lakehouse.operator().execute({**context, "task_state_store": store})
+    (key,) = store
+    store[key] = {**store[key], "host": "a machine that is no more"}
+    assert lakehouse.operator().execute({**context, "task_state_store": store})["rows"] == 7
+    assert len(lakehouse.jobs()) == 2
+
+
+def test_arguments_are_checked(lakehouse: Lakehouse) -> None:
+    """An argument no job takes is refused before anything starts."""
+    with pytest.raises(AirflowFailException, match="day"):
+        lakehouse.operator(arguments={"day": "2026-01-15"}).execute(lakehouse.context())
+    assert lakehouse.jobs() == []
+
+
+def test_small_results_stay_small() -> None:
+    """Only known fields and whole numbers pass, and a hundred tables at most."""
+    tables = {f"t{number}": {"rows": 1, "text": "Jane Roe"} for number in range(500)}
+    result = small_result({"tables": tables, "quarantine": None, "rows_sample": ["Jane Roe"]})
+    assert len(result["tables"]) == 100
+    assert "Jane Roe" not in json.dumps(result)
