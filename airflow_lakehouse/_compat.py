@@ -66,6 +66,7 @@ __all__ = [
     "TriggerEvent",
     "default_deferrable",
     "make_asset",
+    "make_event",
     "task_store",
 ]
 
@@ -85,6 +86,14 @@ def make_asset(uri: str, name: str) -> Asset:
         return Asset(name=name, uri=uri)
     except TypeError:  # Airflow 2.11: Dataset(uri)
         return Asset(uri)
+
+
+def make_event(payload: dict[str, Any]) -> TriggerEvent:
+    """Return what a trigger yields.
+
+    :param payload: JSON values.
+    """
+    return TriggerEvent(payload)  # type: ignore[no-untyped-call] # Airflow has no types here
 
 
 def task_store(context: Context) -> Any:

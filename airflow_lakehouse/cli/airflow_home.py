@@ -99,7 +99,9 @@ class AirflowHome:
             for folder in (self.airflow, self.jobs, self.logs):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise InputError(f"{self.root} cannot be written: {error.strerror}", remedy="give another --home") from error
+            raise InputError(
+                f"{self.root} cannot be written: {error.strerror}", remedy="give another --home"
+            ) from error
         if not self.database.exists():
             shutil.copyfile(self._migrated_template(), self.database)
 
@@ -171,4 +173,6 @@ def _airflow_version() -> str:
     try:
         return version("apache-airflow-core")
     except ModuleNotFoundError:
-        raise SetupError("Airflow is not installed", remedy="make setup, or pip install 'airflow-lakehouse[local]'") from None
+        raise SetupError(
+            "Airflow is not installed", remedy="make setup, or pip install 'airflow-lakehouse[local]'"
+        ) from None

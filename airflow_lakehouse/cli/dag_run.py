@@ -26,7 +26,7 @@ def run(dag_id: str, events: TextIO) -> bool:
     :param events: where events go.
     :return: whether every task succeeded.
     """
-    dag = load_dag(dag_id)
+    dag: Any = load_dag(dag_id)
     _send(events, {"event": "dag", "tasks": [task.task_id for task in dag.topological_sort()]})
     for task in dag.tasks:
         for kind in ("execute", "success", "failure", "retry", "skipped"):
@@ -51,7 +51,9 @@ def load_dag(dag_id: str) -> DAG:
     dag: Any = bag.dags.get(dag_id)
     if dag is None:
         reasons = "; ".join(text.strip().splitlines()[-1] for text in bag.import_errors.values())
-        raise ConfigurationError(f"there is no DAG {dag_id!r}: {reasons or 'no file has it'}", legal=", ".join(bag.dags))
+        raise ConfigurationError(
+            f"there is no DAG {dag_id!r}: {reasons or 'no file has it'}", legal=", ".join(bag.dags)
+        )
     found: DAG = dag
     return found
 

@@ -87,7 +87,9 @@ class Airflow:
             if all((health.get(name) or {}).get("status") == "healthy" for name in _HEALTHY):
                 return
             time.sleep(0.5)
-        raise EngineError(f"Airflow was not ready after {HEALTH_SECONDS} s", remedy=f"read the logs in {self.home.logs}")
+        raise EngineError(
+            f"Airflow was not ready after {HEALTH_SECONDS} s", remedy=f"read the logs in {self.home.logs}"
+        )
 
     def check(self) -> None:
         """Make sure that all components run.
@@ -139,10 +141,10 @@ class Airflow:
         return ["--skip-serve-logs"] if name in ("scheduler", "triggerer") else []
 
     def _health(self) -> dict[str, Any]:
-        with suppress(OSError, ValueError):
-            with urllib.request.urlopen(f"{self.address}/api/v2/monitor/health", timeout=5) as answer:  # noqa: S310
-                health: dict[str, Any] = json.load(answer)
-                return health
+        url = f"{self.address}/api/v2/monitor/health"
+        with suppress(OSError, ValueError), urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 - http alone
+            health: dict[str, Any] = json.load(answer)
+            return health
         return {}
 
 
@@ -153,7 +155,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument("--port", type=int, default=8080, help="port on the loopback address (default: %(default)s)")
     parser.add_argument("--raw", type=Path, help="a raw drop of yours (default: sample input)")
-    parser.add_argument("--home", type=Path, default=default_home(), help="where everything is kept (default: %(default)s)")
+    parser.add_argument(
+        "--home", type=Path, default=default_home(), help="where everything is kept (default: %(default)s)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -205,7 +209,9 @@ def check_port(port: int) -> None:
             probe.bind((HOST, port))
         except (OSError, OverflowError) as error:
             why = getattr(error, "strerror", None) or str(error)
-            raise UsageError(f"port {port} cannot be used: {why}", remedy=f"lakehouse up --port {free_port()}") from error
+            raise UsageError(
+                f"port {port} cannot be used: {why}", remedy=f"lakehouse up --port {free_port()}"
+            ) from error
 
 
 def free_port() -> int:
@@ -222,7 +228,9 @@ def _stop_leftovers(airflow: Airflow) -> None:
     except (OSError, ValueError):
         return
     if is_running(*state["own"]):
-        raise UsageError(f"this home is already up at {state['address']}", remedy="stop it there with Ctrl-C, or give --home")
+        raise UsageError(
+            f"this home is already up at {state['address']}", remedy="stop it there with Ctrl-C, or give --home"
+        )
     for pid, process in state["started"].values():
         if is_running(pid, process):
             with suppress(ProcessLookupError):

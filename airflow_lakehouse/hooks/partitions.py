@@ -123,7 +123,10 @@ def _plan(table: IcebergTable, partition: Mapping[str, Any]) -> Any:
         return list(table.scan(row_filter=_filter(partition)).plan_files())
     except (ValueError, TypeError) as error:
         values = ", ".join(f"{column}={value!r}" for column, value in partition.items())
-        raise ConfigurationError(f"{values} does not fit the columns of {table.name()}", legal=str(table.spec())) from error
+        raise ConfigurationError(
+            f"{values} does not fit the columns of {'.'.join(table.name())}",
+            legal=", ".join(map(str, table.schema().fields)),
+        ) from error
 
 
 def _columns_of(table: IcebergTable) -> tuple[str, ...]:
@@ -133,11 +136,12 @@ def _columns_of(table: IcebergTable) -> tuple[str, ...]:
 
 
 def _filter(partition: Mapping[str, Any]) -> BooleanExpression:
-    from pyiceberg.expressions import AlwaysTrue, And, EqualTo, IsNull
+    from pyiceberg.expressions import AlwaysTrue, And, EqualTo, IsNull, Reference
 
     expression: BooleanExpression = AlwaysTrue()
     for column, value in partition.items():
-        expression = And(expression, IsNull(column) if value is None else EqualTo(column, value))
+        term = Reference(column)
+        expression = And(expression, IsNull(term=term) if value is None else EqualTo(term=term, value=value))
     return expression
 
 

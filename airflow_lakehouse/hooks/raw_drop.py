@@ -119,7 +119,7 @@ def _list_s3(raw: str, dt: str | None, aws_conn_id: str | None) -> Iterator[RawF
     # Imported when used: boto3 and the provider cost a DAG parse 0.6 s.
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
-    client = S3Hook(aws_conn_id=aws_conn_id).get_conn()
+    client: Any = S3Hook(aws_conn_id=aws_conn_id).get_conn()
     bucket, _, root = raw.removeprefix("s3://").partition("/")
     root = f"{root.rstrip('/')}/" if root.strip("/") else ""
     prefixes = [root]

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse._compat import BaseOperator
 from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
 from airflow_lakehouse.operators.edge import airflow_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from airflow_lakehouse._compat import Context
+    from airflow_lakehouse.parsing import SourceFile
     from airflow_lakehouse.profile import Profile
 
-_LOG_SECONDS = 10.0
+_LOG_SECONDS: Final = 10.0
+_PARSER: Final = "documents"
 
 
 class ReadDocumentsOperator(BaseOperator):
@@ -47,3 +53,53 @@ class ReadDocumentsOperator(BaseOperator):
         self.dt = dt
         self.workers = workers
         self.lakehouse_conn_id = lakehouse_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Read what nothing has read yet.
+
+        :param context: the task's context.
+        """
+        started = time.monotonic()
+        with airflow_errors():
+            profile = LakehouseHook(self.lakehouse_conn_id).get_profile()
+            documents = self._find(profile.with_raw(self.raw) if self.raw else profile)
+            counts = self._read(profile, documents) if documents else {}
+        self.log.info("%d documents: %s", len(documents), counts or "nothing to read")
+        return {"documents": len(documents), **counts, "seconds": round(time.monotonic() - started, 3)}
+
+    def _find(self, profile: Profile) -> list[SourceFile]:
+        """Return the files of the drop that the parser of documents claims."""
+        from airflow_lakehouse.parsing import load_registry
+        from airflow_lakehouse.spark.discovery import Scope, discover
+
+        # A template that finds nothing renders the text "None".
+        scope = Scope(None if self.dt in (None, "", "None") else self.dt)
+        found = discover(profile, load_registry(profile.parsers), scope)
+        return [one.file for one in found if one.parser == _PARSER]
+
+    def _read(self, profile: Profile, documents: list[SourceFile]) -> dict[str, int]:
+        from airflow_lakehouse.ocr.store import read_batch
+        from airflow_lakehouse.spark.catalog import create_local_catalog
+
+        # Before anything is written below it: a wrong warehouse must be refused while it is still untouched.
+        create_local_catalog(profile)
+        report = read_batch(
+            documents,
+            textract=profile.textract_uri,
+            engine=profile.ocr,
+            workers=self.workers,
+            on_progress=self._progress(len(documents)),
+        )
+        return {name: value for name, value in asdict(report).items() if isinstance(value, int)}
+
+    def _progress(self, total: int) -> Callable[[object], None]:
+        """Return a function that counts documents and logs the count every ten seconds, without naming one."""
+        done, last = itertools.count(1), [time.monotonic()]
+
+        def step(_document: object) -> None:
+            number = next(done)
+            if time.monotonic() - last[0] >= _LOG_SECONDS:
+                last[0] = time.monotonic()
+                self.log.info("%d of %d documents", number, total)
+
+        return step

@@ -166,8 +166,8 @@ class IcebergSparkOperator(BaseOperator):
 
     def _run_id(self, context: Context) -> str:
         """Name the run after the DAG run; a cleared task is another run, and looks at everything again."""
-        cleared = context["ti"].max_tries - self.retries
-        return f"{context['ti'].run_id}#{cleared}" if cleared > 0 else str(context["ti"].run_id)
+        cleared = context["ti"].max_tries - (self.retries or 0)
+        return f"{context['ti'].run_id}.{cleared}" if cleared > 0 else str(context["ti"].run_id)
 
     def _deadline(self) -> float | None:
         timeout = self.job_timeout or self.execution_timeout
@@ -206,5 +206,3 @@ class IcebergSparkOperator(BaseOperator):
             name = str(asset.uri).rpartition("/")[2]
             if asset in self.outlets and name in result["tables"]:
                 events[asset].extra = {"batch_id": result["batch_id"], **result["tables"][name]}
-
-

@@ -8,10 +8,12 @@ import time
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
-from airflow_lakehouse._compat import BaseTrigger, TriggerEvent
+from airflow_lakehouse._compat import BaseTrigger, make_event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from airflow_lakehouse._compat import TriggerEvent
 
 
 class FindingTrigger(BaseTrigger):
@@ -22,7 +24,7 @@ class FindingTrigger(BaseTrigger):
     """
 
     def __init__(self, *, poll_seconds: float = 60.0, deadline: float | None = None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow has no types here
         self.poll_seconds = poll_seconds
         self.deadline = deadline
 
@@ -58,4 +60,4 @@ class FindingTrigger(BaseTrigger):
 
     @staticmethod
     def _event(status: str, found: dict[str, Any], reason: str = "", error_type: str = "") -> TriggerEvent:
-        return TriggerEvent({"status": status, "found": found, "reason": reason, "error_type": error_type})
+        return make_event({"status": status, "found": found, "reason": reason, "error_type": error_type})

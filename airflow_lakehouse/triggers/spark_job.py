@@ -7,12 +7,13 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from airflow_lakehouse._compat import BaseTrigger, TriggerEvent
+from airflow_lakehouse._compat import BaseTrigger, make_event
 from airflow_lakehouse.hooks.spark import JobHandle, runner_named
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
+    from airflow_lakehouse._compat import TriggerEvent
     from airflow_lakehouse.hooks.spark import JobStatus, SparkRunner
 
 FIRST_WAIT = 0.25
@@ -28,7 +29,7 @@ class SparkJobTrigger(BaseTrigger):
     """
 
     def __init__(self, handle: dict[str, str], poll_seconds: float = 5.0, deadline: float | None = None) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call] # Airflow has no types here
         self.handle = handle
         self.poll_seconds = poll_seconds
         self.deadline = deadline
@@ -79,4 +80,4 @@ class SparkJobTrigger(BaseTrigger):
         return position
 
     def _event(self, status: str, reason: str, error_type: str) -> TriggerEvent:
-        return TriggerEvent({"status": status, "reason": reason, "error_type": error_type, "handle": self.handle})
+        return make_event({"status": status, "reason": reason, "error_type": error_type, "handle": self.handle})

@@ -57,9 +57,7 @@ def test_the_description_fits_airflows_schema() -> None:
     assert get_provider_info()["package-name"] == "airflow-lakehouse"
 
 
-@pytest.mark.parametrize(
-    ("key", "package"), [("operators", operators), ("sensors", sensors), ("triggers", triggers)]
-)
+@pytest.mark.parametrize(("key", "package"), [("operators", operators), ("sensors", sensors), ("triggers", triggers)])
 def test_every_module_is_listed(key: str, package: ModuleType) -> None:
     """A module that is not listed is unknown to Airflow's tools; one that is listed and gone breaks them."""
     listed = {name for entry in get_provider_info()[key] for name in entry["python-modules"]}

@@ -169,7 +169,7 @@ class LocalRunner:
         result = _read_json(directory / "result.json")
         if result is None:
             raise JobError(_crash(directory), remedy=f"read {directory / 'log'}")
-        return result
+        return dict(result)
 
     def _start(self, directory: Path, job: str, arguments: Mapping[str, Any]) -> None:
         given, result = directory / "arguments.json", directory / "result.json"
@@ -240,7 +240,11 @@ def _crash(directory: Path) -> str:
     with suppress(OSError, ValueError):
         code = int((directory / "exit_code").read_text())
         if code < 0:
-            why = "perhaps the machine ran out of memory" if code == -signal.SIGKILL else "somebody or something stopped it"
+            why = (
+                "perhaps the machine ran out of memory"
+                if code == -signal.SIGKILL
+                else "somebody or something stopped it"
+            )
             return f"the job was ended by {signal.Signals(-code).name} ({why}); its log is {directory / 'log'}"
         return f"the job ended with exit code {code} and no result; its log is {directory / 'log'}"
     return f"the job ended without a result; its log is {directory / 'log'}"

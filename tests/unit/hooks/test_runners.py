@@ -121,9 +121,7 @@ def test_cancel_stops_the_job(runner: LocalRunner, arguments: dict[str, Any]) ->
     runner.cancel(handle)
 
 
-def test_cancel_kills_a_job_that_will_not_end_and_its_children(
-    runner: LocalRunner, arguments: dict[str, Any]
-) -> None:
+def test_cancel_kills_a_job_that_will_not_end_and_its_children(runner: LocalRunner, arguments: dict[str, Any]) -> None:
     """A job that ignores SIGTERM is killed after the grace time, with the processes it started."""
     handle = runner.submit("stubborn", arguments, TOKEN)
     _until(lambda: Path(arguments["child"]).exists() and Path(arguments["child"]).read_text())

@@ -153,7 +153,7 @@ def test_clearing_a_task_runs_its_job_again(lakehouse: Lakehouse) -> None:
     """Somebody clears a task that succeeded: Airflow raises max_tries, and a new job with a run of its own starts."""
     lakehouse.operator(retries=1).execute(lakehouse.context(max_tries=1))
     lakehouse.operator(retries=1).execute(lakehouse.context(max_tries=2))
-    assert [job["run_id"] for job in lakehouse.jobs()] == ["run", "run#1"]
+    assert [job["run_id"] for job in lakehouse.jobs()] == ["run", "run.1"]
 
 
 def test_a_new_run_of_the_same_name_is_another_run(lakehouse: Lakehouse) -> None:

@@ -1,0 +1,192 @@
+"""``lakehouse demo``: the whole pipeline as one real Airflow DAG run in a private Airflow, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_lakehouse.cli import demo_report
+from airflow_lakehouse.cli.airflow_home import DAG_ID, AirflowHome, default_home, stop_jobs, write_sample_input
+from airflow_lakehouse.exceptions import InputError, JobError
+from airflow_lakehouse.spark.connect_server import running_server, stop_server
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+_DOING: Final = {
+    "detect": "looking into the drop",
+    "read_documents": "reading documents page by page",
+    "bronze": "loading every record, or its reason, into bronze",
+    "silver": "typing and deduplicating into silver",
+    "gold": "building and testing the gold models",
+}
+
+
+@dataclass
+class Run:
+    """What is known of the DAG run so far.
+
+    :param tasks: task to when it started and ended, on the monotonic clock.
+    :param failures: task to its reason.
+    :param results: task to the counts it returned.
+    :param state: state of the DAG run; empty until it has ended.
+    """
+
+    tasks: dict[str, list[float]] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    results: dict[str, dict[str, Any]] = field(default_factory=dict)
+    state: str = ""
+
+    def take(self, event: dict[str, Any]) -> None:
+        """Take in an event of :mod:`airflow_lakehouse.cli.dag_run`.
+
+        :param event: one event.
+        """
+        now, task, kind = time.monotonic(), event.get("task", ""), event["event"]
+        if kind == "execute":
+            self.tasks.setdefault(task, [now, now])
+        elif kind in ("success", "failure", "retry", "skipped"):
+            self.tasks.setdefault(task, [now, now])[1] = now
+            self.results[task] = event.get("result") or {}
+        elif kind == "end":
+            self.state = event["state"]
+        if kind == "failure":
+            self.failures[task] = event["reason"]
+        elif kind == "success":
+            self.failures.pop(task, None)
+
+    def stages(self) -> dict[str, float]:
+        """Return seconds of each stage; the tasks of a group are one stage."""
+        spans: dict[str, list[float]] = {}
+        for task, (start, end) in self.tasks.items():
+            span = spans.setdefault(task.partition(".")[0], [start, end])
+            span[0], span[1] = min(span[0], start), max(span[1], end)
+        return {stage: end - start for stage, (start, end) in spans.items()}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``lakehouse demo``.
+
+    :param parser: of the subcommand.
+    """
+    parser.add_argument("--raw", type=Path, help="a raw drop of yours (default: sample input)")
+    parser.add_argument(
+        "--home", type=Path, default=default_home(), help="where everything is kept (default: %(default)s)"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the pipeline and show what it made.
+
+    :param args: parsed options.
+    :return: exit code.
+    :raises LakehouseError: when something cannot be done; the command prints it as one line.
+    """
+    if args.raw is not None and not args.raw.exists():
+        raise InputError(f"there is no raw drop at {args.raw}", legal="a folder or a file")
+    home = AirflowHome(args.home.absolute(), args.raw.absolute() if args.raw else None)
+    started = time.monotonic()
+    seconds: dict[str, float] = {}
+    engine_before = running_server() is not None
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with _step("Airflow's database", seconds):
+            home.forget_runs()
+            home.prepare()
+        if args.raw is None:
+            with _step("sample input", seconds):
+                write_sample_input(home)
+        finished = _run_dag(home)
+        _raise_for(finished, home)
+    finally:
+        stop_jobs(home.jobs)
+        if not engine_before:
+            stop_server()
+    seconds |= finished.stages()
+    sys.stdout.write(demo_report.render(home, seconds | {"all": time.monotonic() - started}))
+    return 0
+
+
+def _run_dag(home: AirflowHome) -> Run:
+    """Run the DAG in a process of its own, and say how it goes."""
+    log = home.logs / "demo.log"
+    read, write = os.pipe()
+    with log.open("wb") as output, os.fdopen(read) as events:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow_lakehouse.cli.dag_run", DAG_ID, str(write)],
+            env=home.environ(),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            pass_fds=(write,),
+        )
+        # The child holds the other end; with ours open too, its end would never be seen.
+        os.close(write)
+        run = Run()
+        try:
+            for line in events:
+                event = json.loads(line)
+                run.take(event)
+                _say(event, run)
+            process.wait()
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+    if not run.state:
+        raise JobError(f"the DAG run ended early, with exit code {process.returncode}", remedy=f"read {log}")
+    return run
+
+
+def _raise_for(run: Run, home: AirflowHome) -> None:
+    if run.state == "success":
+        return
+    log = home.logs / "demo.log"
+    for task, reason in run.failures.items():
+        text = " ".join(reason.split()) or "no reason given"
+        raise JobError(f"task {task} failed: {text}", remedy=f"the log is {log}")
+    raise JobError(f"the DAG run ended as {run.state}", remedy=f"the log is {log}")
+
+
+def _say(event: dict[str, Any], run: Run) -> None:
+    """Tell a person how far it is: a line when a stage begins, and one when a task ends."""
+    task, kind = event.get("task", ""), event["event"]
+    stage = task.partition(".")[0]
+    if (
+        kind == "execute"
+        and event["try"] == 1
+        and task == next((name for name in run.tasks if name.startswith(stage)), "")
+    ):
+        _print(f"{stage}: {_DOING.get(stage, 'running')} ...")
+    elif kind == "success":
+        start, end = run.tasks[task]
+        _print(f"  {task:44} {end - start:6.1f} s  {demo_report.in_words(run.results[task])}".rstrip())
+    elif kind in ("retry", "failure"):
+        again = "; trying again" if kind == "retry" else ""
+        _print(f"  {task:44} failed{again}: {' '.join(event['reason'].split())[:300]}")
+
+
+@contextmanager
+def _step(title: str, seconds: dict[str, float]) -> Iterator[None]:
+    started = time.monotonic()
+    yield
+    seconds[title] = time.monotonic() - started
+    _print(f"  {title:44} {seconds[title]:6.1f} s")
+
+
+def _print(line: str) -> None:
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,104 @@
+"""What ``lakehouse demo`` shows at its end."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_lakehouse.cli.show import as_text, read_rows
+from airflow_lakehouse.cli.tables import list_tables
+from airflow_lakehouse.tables import bronze
+
+if TYPE_CHECKING:
+    from airflow_lakehouse.cli.airflow_home import AirflowHome
+    from airflow_lakehouse.profile import Profile
+
+PREVIEW_ROWS: Final = 5
+_NARROWEST: Final = 100
+
+
+def render(home: AirflowHome, seconds: dict[str, float]) -> str:
+    """Return tables with their rows, quarantine by reason, a preview of gold, times, and what to try next.
+
+    :param home: where it ran.
+    :param seconds: stage to seconds.
+    """
+    tables = list_tables(home.profile)
+    gold = [table["name"] for table in tables if table["namespace"] == "gold"]
+    parts = [
+        _titled("Tables", as_text([{"table": t["name"], "rows": f"{t['rows']:>10,}"} for t in tables])),
+        _titled("Quarantine", _quarantine(home.profile)),
+        *(_titled(name, as_text(_fitting(read_rows(home.profile, name, PREVIEW_ROWS)))) for name in gold),
+        _titled("Time", as_text([{"stage": name, "seconds": f"{value:>7.1f}"} for name, value in seconds.items()])),
+        _titled("What to try next", _next(home)),
+    ]
+    return "\n".join(parts)
+
+
+def in_words(result: dict[str, Any]) -> str:
+    """Return a task's counts as a few words.
+
+    :param result: what the task returned.
+    """
+    plain = ("files", "documents", "pages", "failed")
+    words = [f"{result[name]:,} {name}" for name in plain if isinstance(result.get(name), int)]
+    if result.get("dt"):
+        words.append(f"{len(result['dt'])} days")
+    if result.get("tables"):
+        words.append(f"{sum(table.get('added', 0) for table in result['tables'].values()):,} rows added")
+    if result.get("quarantine"):
+        words.append(f"{sum(result['quarantine'].values()):,} quarantined")
+    return ", ".join(words) or ("nothing new" if result.get("status") == "unchanged" else "")
+
+
+def quarantine_reasons(profile: Profile) -> Counter[str]:
+    """Return how many records lie in quarantine for each reason.
+
+    :param profile: the lakehouse.
+    """
+    from airflow_lakehouse.spark.catalog import find_table, load_pyiceberg
+
+    table = find_table(load_pyiceberg(profile), bronze.QUARANTINE.identifier)
+    if table is None:
+        return Counter()
+    return Counter(table.scan(selected_fields=("reason",)).to_arrow()["reason"].to_pylist())
+
+
+def _quarantine(profile: Profile) -> str:
+    reasons = quarantine_reasons(profile)
+    if not reasons:
+        return "nothing was rejected\n"
+    return as_text([{"reason": reason, "records": f"{count:>8,}"} for reason, count in reasons.most_common()])
+
+
+def _fitting(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keep as many leading columns as a terminal line has room for."""
+    room = max(_NARROWEST, shutil.get_terminal_size().columns)
+    names = list(rows[0]) if rows else []
+    kept: list[str] = []
+    for name in names:
+        column = as_text([{name: row[name]} for row in rows]).splitlines()
+        room -= max(len(line) for line in column) + 2
+        if room < 0 and kept:
+            break
+        kept.append(name)
+    left_out = len(names) - len(kept)
+    more = {f"(+{left_out} columns)": ""} if left_out else {}
+    return [{**{name: row[name] for name in kept}, **more} for row in rows]
+
+
+def _next(home: AirflowHome) -> str:
+    warehouse = home.profile.warehouse
+    return (
+        f"  lakehouse show silver_dim_patient --warehouse {warehouse}\n"
+        f"  lakehouse show bronze_quarantine --warehouse {warehouse} --json --limit 3\n"
+        "  make demo                    once more: nothing is loaded twice\n"
+        "  make demo RAW=/your/drop     your own FHIR and PDFs\n"
+        "  make up                      the same DAG under Airflow's scheduler, in the browser\n"
+        f"Log of the run: {home.logs / 'demo.log'}\n"
+    )
+
+
+def _titled(title: str, text: str) -> str:
+    return f"{title}\n{'=' * len(title)}\n{text}"

@@ -1,0 +1,47 @@
+"""The example DAG, run for real: Airflow, Spark, Iceberg, OCR and dbt, on a small drop."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_lakehouse.cli.airflow_home import AirflowHome
+
+pytestmark = [pytest.mark.timeout(900)]
+
+
+def test_a_drop_becomes_gold_and_a_second_run_changes_nothing(
+    run_dag: Callable[[], list[dict[str, Any]]], snapshots: Callable[[], dict[str, tuple[int | None, int]]]
+) -> None:
+    """Every task succeeds and every record arrives; the same drop again adds no row and commits no snapshot."""
+    told = run_dag()
+    assert told[-1]["state"] == "success", told
+    results = {event["task"]: event["result"] for event in told if event["event"] == "success"}
+    assert results["detect"]["kinds"] == {
+        "docs": {"files": 1, "bytes": results["detect"]["kinds"]["docs"]["bytes"]},
+        "fhir": {"files": 3, "bytes": results["detect"]["kinds"]["fhir"]["bytes"]},
+    }
+    assert results["detect"]["dt"] == ["2026-01-15", "2026-01-16"]
+    assert results["read_documents"]["documents"] == 1
+    assert results["bronze"]["quarantine"] == {"INVALID_JSON": 1}
+    first = snapshots()
+    rows = {name: count for name, (_, count) in first.items()}
+    assert (rows["bronze_fhir_patient"], rows["bronze_quarantine"], rows["bronze_docs_pages"]) == (2, 1, 1)
+    assert (rows["silver_dim_patient"], rows["silver_fct_encounter"]) == (2, 1)
+    assert rows["silver_fct_doc_blocks"] > 3
+    assert (rows["gold_patient_encounter_summary"], rows["gold_docs_quality"]) == (2, 1)
+
+    again = run_dag()
+    assert again[-1]["state"] == "success", again
+    assert snapshots() == first
+
+
+def test_no_record_text_reaches_airflow(home: AirflowHome) -> None:
+    """What Airflow keeps of the run, its XComs and its log, holds no text of a record or document."""
+    kept = (home.logs / "dag.log").read_bytes() + home.database.read_bytes()
+    assert b"wound has healed" not in kept
+    assert b"1970-01-01" not in kept.replace(b"1970-01-01T00:00:00", b"")
