@@ -1,0 +1,132 @@
+"""Gold as Airflow tasks, through Cosmos: one task that builds a model and one that tests it, for each model.
+
+A DAG that calls :func:`gold_task_group` is parsed without dbt: the tasks are drawn from the project's small
+manifest. The managed dbt environment, the Spark engine and the connection are asked for when a task runs.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from airflow_lakehouse.dbt.environment import environment_path
+from airflow_lakehouse.dbt.manifest import MANIFEST_FILE
+from airflow_lakehouse.exceptions import SetupError
+from airflow_lakehouse.resources import resource_dir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cosmos import DbtTaskGroup
+
+    from airflow_lakehouse._compat import Context
+
+
+def gold_task_group(  # noqa: PLR0913 - each is a choice of the DAG's author, by name, with a default
+    group_id: str = "gold",
+    *,
+    conn_id: str = "lakehouse",
+    retries: int = 1,
+    project: Path | None = None,
+    select: list[str] | None = None,
+    exclude: list[str] | None = None,
+    **operator_args: Any,
+) -> DbtTaskGroup:
+    """Return a task group that builds and tests every gold model; call it inside a DAG.
+
+    A model states its own retries in ``meta.cosmos.operator_kwargs.retries``.
+
+    :param group_id: id of the group.
+    :param conn_id: the ``lakehouse`` connection, read when a task runs.
+    :param retries: retries of a model that states none.
+    :param project: dbt project with an ``airflow_manifest.json``; the one that ships with this package by default.
+    :param select: dbt selectors of the models to draw; all by default.
+    :param exclude: dbt selectors of the models to leave out.
+    :param operator_args: further arguments of every task, such as ``pool``.
+    :raises SetupError: when Cosmos is not installed.
+    """
+    try:
+        from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig, settings
+        from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior
+    except ImportError as error:
+        raise SetupError(
+            "gold tasks need Cosmos, which is not installed", remedy="pip install 'airflow-lakehouse[cosmos]'"
+        ) from error
+    # Cosmos reports usage to a third party unless told not to; a place with patient data is not asked twice.
+    settings.enable_telemetry = False
+
+    project = project or resource_dir("dbt_example")
+    project_config = ProjectConfig(dbt_project_path=project, install_dbt_deps=False)
+    # Given to the constructor it becomes an ObjectStoragePath, whose first use loads every Airflow provider:
+    # 0.8 s of each parse, for a local file.
+    project_config.manifest_path = project / MANIFEST_FILE
+    return DbtTaskGroup(
+        group_id=group_id,
+        project_config=project_config,
+        profile_config=ProfileConfig(
+            profile_name="lakehouse", target_name="spark", profiles_yml_filepath=project / "profiles.yml"
+        ),
+        execution_config=ExecutionConfig(
+            execution_mode=ExecutionMode.LOCAL,
+            # A process of its own: it can be killed, and Airflow's environment needs no dbt.
+            invocation_mode=InvocationMode.SUBPROCESS,
+            dbt_executable_path=environment_path() / "bin" / "lakehouse-dbt",
+        ),
+        render_config=RenderConfig(
+            load_method=LoadMode.DBT_MANIFEST,
+            # The default asks for dbt in Airflow's own environment, even where nothing is rendered by dbt.
+            invocation_mode=InvocationMode.SUBPROCESS,
+            test_behavior=TestBehavior.AFTER_EACH,
+            select=select or [],
+            exclude=exclude or [],
+            # Cosmos names assets after a server, not after the table; with a session profile it names none.
+            emit_datasets=False,
+        ),
+        operator_args={
+            "retries": retries,
+            "should_store_compiled_sql": False,
+            **operator_args,
+            "interceptors": [partial(prepare, conn_id=conn_id)],
+            "callback": release,
+        },
+    )
+
+
+def prepare(context: Context, operator: Any, *, conn_id: str) -> None:
+    """Give a Cosmos task the environment, the engine and the profile, just before it starts dbt.
+
+    :param context: the task's context.
+    :param operator: the Cosmos operator that is about to run.
+    :param conn_id: the ``lakehouse`` connection.
+    """
+    from airflow_lakehouse.dbt.environment import ensure_environment
+    from airflow_lakehouse.dbt.invocation import dbt_environ
+    from airflow_lakehouse.hooks.lakehouse import LakehouseHook
+    from airflow_lakehouse.spark.connect_server import hold_server
+
+    profile = LakehouseHook(conn_id).get_profile()
+    operator.dbt_executable_path = str(ensure_environment().dbt)
+    lease = ExitStack()
+    # Held until dbt is done, else the engine may stop as idle in the middle of a long model. Where dbt cannot
+    # even be started, the end of this process drops it.
+    server = lease.enter_context(hold_server())
+    operator._lakehouse_lease = lease  # noqa: SLF001 - ours, on an object that lives as long as the task
+    environ = dbt_environ(profile, remote=server.remote, run_id=str(context["run_id"]))
+    operator.env = {**(operator.env or {}), **environ}
+
+
+def release(_project_dir: str, *, context: Context, **_: Any) -> None:
+    """Let go of the engine; Cosmos calls this when dbt has ended, well or not.
+
+    :param context: the task's context.
+    """
+    from airflow_lakehouse.hooks.lakehouse import LakehouseHook
+    from airflow_lakehouse.spark.catalog import checkpoint
+
+    task: Any = context["ti"].task
+    lease = getattr(task, "_lakehouse_lease", None)
+    if lease is not None:
+        lease.close()
+    interceptor = task.interceptors[0]
+    checkpoint(LakehouseHook(interceptor.keywords["conn_id"]).get_profile())
