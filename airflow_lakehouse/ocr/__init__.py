@@ -1,0 +1,27 @@
+"""Reading documents page by page into Textract-shaped blocks, without a cloud account.
+
+============= =====================================================================
+module        what it holds
+============= =====================================================================
+blocks        Block and PageResult: what a page becomes
+engine        what an engine is, and finding one by name
+text_layer    words of a born-digital page
+trust         whether to believe a page's text layer
+rapid         RapidOCR, for the pages whose text layer is not believed
+spacing       word boundaries inside a recognised line
+geometry      quads, and turning a page upright
+order         the order in which a person reads a page
+assemble      lines of words to blocks
+pages         one page: text layer or OCR, and why
+limits        what a document may cost
+child         the bounded process that opens documents
+reader        driving that process: ``read_document``
+textract_json blocks as Textract's JSON, and back
+folder        files on this machine or in S3
+results       where results are stored
+store         ``read_batch``: many documents, each content read once
+============= =====================================================================
+
+Only :mod:`~airflow_lakehouse.ocr.child` and what it calls open a document, and they run in a process of their own:
+PDFium is native code that reads hostile input.
+"""

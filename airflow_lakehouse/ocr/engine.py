@@ -1,0 +1,130 @@
+"""What an engine is, and finding one by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from airflow_lakehouse.exceptions import OcrError, SetupError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from airflow_lakehouse.ocr.geometry import Quad
+
+LOCAL: Final = "local"
+NONE: Final = "none"
+INSTALL: Final = "pip install 'airflow-lakehouse[ocr]'"
+
+RECIPE: Final = "1"
+"""Raised when the same page would give other blocks; results of another recipe are not reused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One word where it was found, in the units of the page or image it was read from.
+
+    :param text: the word.
+    :param confidence: 0 to 100.
+    :param quad: corners in text order.
+    """
+
+    text: str
+    confidence: float
+    quad: Quad
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of words in reading direction.
+
+    :param words: at least one.
+    :param confidence: 0 to 100.
+    :param quad: corners in text order.
+    """
+
+    words: tuple[Word, ...]
+    confidence: float
+    quad: Quad
+
+    @property
+    def text(self) -> str:
+        """The words with one space between them."""
+        return " ".join(word.text for word in self.words)
+
+
+class OcrEngine(Protocol):
+    """Reads the image of a page. Building one is cheap; models are loaded by the first page."""
+
+    @property
+    def name(self) -> str:
+        """Stored with every block."""
+
+    @property
+    def version(self) -> str:
+        """Stored with every block; results of another version are not reused."""
+
+    def read_page(self, image: NDArray[Any]) -> Sequence[Line]:
+        """Return the lines of a page, in pixels.
+
+        :param image: height x width x 3, 8 bit, BGR.
+        """
+
+
+def resolve_engine(name: str, *, threads: int = 1) -> OcrEngine | None:
+    """Return the engine of that name; None for ``none``, which reads text layers alone.
+
+    :param name: ``local`` or ``none``.
+    :param threads: threads the engine may use.
+    :raises OcrError: when the name is not known.
+    :raises SetupError: when what the engine needs is not installed.
+    """
+    if name not in (LOCAL, NONE):
+        later = " ('textract' comes with a later release)" if name == "textract" else ""
+        raise OcrError(
+            f"OCR engine {name!r} is not available{later}",
+            legal=f"{LOCAL}, {NONE}",
+            remedy=f"use {LOCAL!r}, or {NONE!r} to read text layers only",
+        )
+    _require(name, "pypdfium2", *(("rapidocr", "onnxruntime") if name == LOCAL else ()))
+    if name == NONE:
+        return None
+    from airflow_lakehouse.ocr.rapid import RapidEngine
+
+    return RapidEngine(threads)
+
+
+def engine_version(name: str) -> str:
+    """Return what results of an engine are stored under: every part whose change may change a block.
+
+    :param name: ``local`` or ``none``.
+    :raises OcrError: when the name is not known.
+    :raises SetupError: when what the engine needs is not installed.
+    """
+    engine = resolve_engine(name)
+    reading = f"{engine.name}-{engine.version}" if engine else "text"
+    return f"{RECIPE}-{reading}-pdfium-{text_layer_version()}"
+
+
+def text_layer_version() -> str:
+    """Return the version of what reads text layers."""
+    return metadata.version("pypdfium2")
+
+
+def _require(name: str, *distributions: str) -> None:
+    missing = [distribution for distribution in distributions if not _is_installed(distribution)]
+    if missing:
+        raise SetupError(
+            f"OCR engine {name!r} needs {', '.join(missing)}, which this environment does not have", remedy=INSTALL
+        )
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True

@@ -1,0 +1,208 @@
+"""One page of an open document: text layer or OCR, and why."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_lakehouse.ocr import blocks, text_layer, trust
+from airflow_lakehouse.ocr.assemble import Assembled, Frame, assemble
+from airflow_lakehouse.ocr.blocks import PageRead, PageResult
+from airflow_lakehouse.ocr.engine import text_layer_version
+from airflow_lakehouse.ocr.geometry import turned_size
+
+if TYPE_CHECKING:
+    import pypdfium2 as pdfium
+    from numpy.typing import NDArray
+
+    from airflow_lakehouse.ocr.engine import OcrEngine
+    from airflow_lakehouse.ocr.limits import Limits
+
+EMPTY_PAGE: Final = "EMPTY_PAGE"
+"""Nothing is drawn on the page."""
+NO_TEXT_FOUND: Final = "NO_TEXT_FOUND"
+"""Something is drawn, and OCR found no text in it."""
+OCR_DISABLED: Final = "OCR_DISABLED"
+"""The text layer is not believed, and there is no engine to read the page."""
+OCR_PAGE_LIMIT: Final = "OCR_PAGE_LIMIT"
+"""The document has used up the pages that may be read by OCR."""
+PAGE_LOAD_FAILED: Final = "PAGE_LOAD_FAILED"
+"""PDFium cannot load the page."""
+PAGE_SIZE: Final = "PAGE_SIZE"
+"""The page is too large, too small or too long to be rendered legibly."""
+PAGE_FAILED: Final = "PAGE_FAILED"
+"""Reading the page raised an error."""
+OUT_OF_MEMORY: Final = "OUT_OF_MEMORY"
+"""The page needs more memory than the limit."""
+
+_DPI: Final = 200
+_MAX_SIDE: Final = 3000
+"""Pixels; the engine shrinks pages to 2000 anyway."""
+_MIN_SIDE: Final = 24
+_MIN_DPI: Final = 20
+_THUMBNAIL: Final = 160
+_FORM_KINDS: Final = (1, 3)
+"""AcroForm, and static XFA, which is drawn as one."""
+
+
+@dataclass
+class Document:
+    """An open document and what is needed to read its pages.
+
+    :param pdf: opened by PDFium.
+    :param doc_sha256: hex sha256 of its bytes.
+    :param engine: reads pages without a trustworthy text layer; None to fail those.
+    :param limits: bounds.
+    :param ocr_left: pages that may still be read by OCR; None for no bound.
+    """
+
+    pdf: pdfium.PdfDocument
+    doc_sha256: str
+    engine: OcrEngine | None
+    limits: Limits
+    ocr_left: int | None = None
+
+
+def read_page(document: Document, number: int) -> PageRead:
+    """Read one page; whatever goes wrong becomes its result.
+
+    :param document: the open document.
+    :param number: 1-based page.
+    """
+    import pypdfium2 as pdfium
+
+    started = time.perf_counter()
+    try:
+        page = _load(document, number)
+    except pdfium.PdfiumError:
+        return PageRead(PageResult(number, blocks.FAILED, PAGE_LOAD_FAILED))
+    displayed = text_layer.Displayed.of(page)
+    base = PageResult(number, blocks.OK, width_pt=displayed.width, height_pt=displayed.height, rotation=0)
+    try:
+        read = _read(document, page, displayed, base)
+    except MemoryError:
+        read = PageRead(replace(base, status=blocks.FAILED, reason=OUT_OF_MEMORY))
+    except Exception as error:  # noqa: BLE001 - one page must not take the others with it, whatever a library raises
+        reason = OUT_OF_MEMORY if "alloc" in str(error).lower() else PAGE_FAILED
+        read = PageRead(replace(base, status=blocks.FAILED, reason=reason))
+    finally:
+        page.close()
+    seconds = round(time.perf_counter() - started, 3)
+    return PageRead(replace(read.result, n_blocks=len(read.blocks), seconds=seconds), read.blocks)
+
+
+def _load(document: Document, number: int) -> pdfium.PdfPage:
+    """Load a page with its form fields and annotations drawn in: what a person filled in is text too."""
+    page = document.pdf[number - 1]
+    if document.pdf.formenv is None or not _has_annotations(page):
+        return page
+    from pypdfium2 import raw
+
+    if raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY) == raw.FLATTEN_SUCCESS:
+        page.close()
+        page = document.pdf[number - 1]
+    return page
+
+
+def _has_annotations(page: pdfium.PdfPage) -> bool:
+    from pypdfium2 import raw
+
+    return int(raw.FPDFPage_GetAnnotCount(page)) > 0
+
+
+def _read(document: Document, page: pdfium.PdfPage, displayed: text_layer.Displayed, base: PageResult) -> PageRead:
+    layer = text_layer.read(page, displayed)
+    verdict = trust.judge(layer.facts)
+    if verdict == trust.TRUSTED and layer.lines:
+        frame = Frame(
+            document.doc_sha256, base.page, text_layer.NAME, blocks.TEXT_LAYER, displayed.width, displayed.height
+        )
+        result = replace(
+            base,
+            method=blocks.TEXT_LAYER,
+            method_reason=verdict,
+            engine=text_layer.NAME,
+            engine_version=text_layer_version(),
+        )
+        return _with_blocks(result, assemble(layer.lines, frame))
+    return _read_image(document, page, displayed, replace(base, method_reason=verdict))
+
+
+def _read_image(
+    document: Document, page: pdfium.PdfPage, displayed: text_layer.Displayed, base: PageResult
+) -> PageRead:
+    scale = _scale(displayed, document.limits)
+    if scale is None:
+        return PageRead(replace(base, status=blocks.FAILED, reason=PAGE_SIZE))
+    no_text = base.method_reason == trust.NO_TEXT_LAYER
+    if no_text and is_uniform(_render(page, scale * _THUMBNAIL / _MAX_SIDE * 4)):
+        return _blank(document, replace(base, method=None, reason=EMPTY_PAGE))
+    engine = document.engine
+    if engine is None:
+        reason = trust.NO_TEXT_LAYER if no_text else OCR_DISABLED
+        return PageRead(replace(base, status=blocks.FAILED, reason=reason))
+    if document.ocr_left is not None:
+        if document.ocr_left <= 0:
+            return PageRead(replace(base, status=blocks.FAILED, reason=OCR_PAGE_LIMIT))
+        document.ocr_left -= 1
+    image = _render(page, scale)
+    base = replace(base, method=blocks.OCR, engine=engine.name, engine_version=engine.version)
+    lines = engine.read_page(image)
+    if not lines:
+        return _blank(document, replace(base, reason=NO_TEXT_FOUND))
+    height, width = image.shape[:2]
+    return _with_blocks(
+        base, assemble(lines, Frame(document.doc_sha256, base.page, engine.name, blocks.OCR, width, height))
+    )
+
+
+def _blank(document: Document, base: PageResult) -> PageRead:
+    name = base.engine or text_layer.NAME
+    frame = Frame(document.doc_sha256, base.page, name, blocks.OCR, 1, 1)
+    result = replace(base, status=blocks.BLANK, engine=name, engine_version=base.engine_version or text_layer_version())
+    return PageRead(result, assemble([], frame).blocks)
+
+
+def _with_blocks(base: PageResult, assembled: Assembled) -> PageRead:
+    width, height = turned_size(assembled.rotation, base.width_pt or 0.0, base.height_pt or 0.0)
+    result = replace(
+        base,
+        width_pt=width,
+        height_pt=height,
+        rotation=assembled.rotation,
+        mean_confidence=assembled.mean_confidence,
+    )
+    return PageRead(result, assembled.blocks)
+
+
+def _scale(displayed: text_layer.Displayed, limits: Limits) -> float | None:
+    """Return pixels a point, or None where no image of the page would be legible within the limits.
+
+    Decided before anything is allocated: a page may claim to be 2,147,483,648 points high.
+    """
+    width, height = displayed.width, displayed.height
+    if width <= 0 or height <= 0:
+        return None
+    scale: float = min(_DPI / 72, _MAX_SIDE / max(width, height), (limits.max_pixels / (width * height)) ** 0.5)
+    if min(width, height) * scale < _MIN_SIDE or scale * 72 < _MIN_DPI:
+        return None
+    return scale
+
+
+def _render(page: pdfium.PdfPage, scale: float) -> NDArray[Any]:
+    bitmap = page.render(scale=scale, rev_byteorder=False, prefer_bgrx=False)
+    try:
+        # A copy: the bitmap's memory goes with it.
+        image: NDArray[Any] = bitmap.to_numpy().copy()
+    finally:
+        bitmap.close()
+    return image
+
+
+def is_uniform(image: NDArray[Any]) -> bool:
+    """Tell whether an image shows nothing at all.
+
+    :param image: height x width x 3, 8 bit.
+    """
+    return int(image.max()) - int(image.min()) <= 4  # noqa: PLR2004 - rounding of a page's own colour

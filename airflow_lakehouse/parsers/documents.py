@@ -1,0 +1,128 @@
+"""The documents parser: what an engine has read from a PDF, as bronze rows.
+
+Reading pages and loading rows are two steps. The first (:mod:`airflow_lakehouse.ocr.store`, or Textract) costs
+minutes or money and stores its result under the drop's OCR root; this parser only looks the result up and lays it
+out, so that a load can be repeated as often as anyone likes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
+
+from airflow_lakehouse.ocr.folder import Folder, open_folder
+from airflow_lakehouse.ocr.results import Manifest, Pointer, read_blocks, read_manifest, read_pointer
+from airflow_lakehouse.ocr.store import is_document
+from airflow_lakehouse.parsing.hookspecs import hookimpl
+from airflow_lakehouse.parsing.model import Rejected, Row
+from airflow_lakehouse.tables import bronze
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from airflow_lakehouse.ocr.blocks import Block, PageResult
+    from airflow_lakehouse.parsing.model import Parser, SourceFile
+    from airflow_lakehouse.tables import Table
+
+NOT_READ: Final = "NOT_READ"
+"""No engine has read the document yet; the OCR stage comes first."""
+_KEPT_BYTES: Final = 2**20
+
+
+class DocumentsParser:
+    """PDFs, as blocks and pages."""
+
+    name = "documents"
+    version = "1"
+    tables: tuple[Table, ...] = (bronze.DOCS_TEXT, bronze.DOCS_PAGES)
+
+    def claims(self, file: SourceFile, head: bytes) -> bool:
+        """Claim PDFs; and files that are named like one, so that a broken one is rejected for what it is."""
+        return is_document(file.uri, head)
+
+    def is_ready(self, file: SourceFile) -> bool:
+        """Tell whether an engine has read the document, so that loading it now gives its rows.
+
+        :param file: the document.
+        """
+        return _result(file) is not None
+
+    def parse(self, file: SourceFile, stream: BinaryIO) -> Iterator[Row | Rejected]:
+        """Yield one row a page and one a block, or one reject for a document that could not be read.
+
+        :param file: the document; names the root of the results.
+        :param stream: its bytes, kept with a reject where they are few.
+        """
+        found = _result(file)
+        if found is None:
+            yield Rejected(0, NOT_READ, "no OCR result; read the documents of the drop first")
+            return
+        folder, pointer, manifest = found
+        if manifest.is_rejected:
+            raw = stream.read() if file.size <= _KEPT_BYTES else None
+            yield Rejected(0, manifest.reason or "", manifest.detail, raw)
+            return
+        for page in manifest.results:
+            yield Row(bronze.DOCS_PAGES.name, page.page, _page(manifest, page))
+            for block in read_blocks(folder, pointer.result, page):
+                yield Row(bronze.DOCS_TEXT.name, page.page, _block(manifest, page, block))
+
+
+def _result(file: SourceFile) -> tuple[Folder, Pointer, Manifest] | None:
+    if not file.textract:
+        return None
+    folder = open_folder(file.textract)
+    pointer = read_pointer(folder, file.uri, file.etag)
+    manifest = read_manifest(folder, pointer.result) if pointer else None
+    return (folder, pointer, manifest) if pointer and manifest else None
+
+
+def _page(manifest: Manifest, page: PageResult) -> dict[str, Any]:
+    return {
+        "doc_id": manifest.doc_id,
+        "page": page.page,
+        "pages_in_document": manifest.pages,
+        "status": page.status,
+        "reason": page.reason,
+        "method": page.method,
+        "method_reason": page.method_reason,
+        "blocks": page.n_blocks,
+        "mean_confidence": page.mean_confidence,
+        "page_width_pt": page.width_pt,
+        "page_height_pt": page.height_pt,
+        "rotation": page.rotation,
+        "engine": page.engine,
+        "engine_version": page.engine_version,
+        "seconds": page.seconds,
+    }
+
+
+def _block(manifest: Manifest, page: PageResult, block: Block) -> dict[str, Any]:
+    return {
+        "doc_id": manifest.doc_id,
+        "page": block.page,
+        "block_id": block.id,
+        "block_type": block.block_type,
+        "reading_order": block.reading_order,
+        "text": block.text,
+        "confidence": block.confidence,
+        "confidence_source": block.confidence_source,
+        "left": block.left,
+        "top": block.top,
+        "width": block.width,
+        "height": block.height,
+        "polygon": list(block.polygon),
+        "parent_id": block.parent_id,
+        "row_index": block.row_index,
+        "column_index": block.column_index,
+        "row_span": block.row_span,
+        "column_span": block.column_span,
+        "engine": page.engine or manifest.engine,
+        "engine_version": page.engine_version or manifest.engine_version,
+        "job_id": None,
+    }
+
+
+@hookimpl
+def lakehouse_parsers() -> Sequence[Parser]:
+    """Return the documents parser."""
+    return (DocumentsParser(),)
