@@ -27,10 +27,10 @@ def render(home: AirflowHome, seconds: dict[str, float]) -> str:
     tables = list_tables(home.profile)
     gold = [table["name"] for table in tables if table["namespace"] == "gold"]
     parts = [
-        _titled("Tables", as_text([{"table": t["name"], "rows": f"{t['rows']:>10,}"} for t in tables])),
+        _titled("Tables", _numbers([(table["name"], f"{table['rows']:,}") for table in tables], "rows")),
         _titled("Quarantine", _quarantine(home.profile)),
         *(_titled(name, as_text(_fitting(read_rows(home.profile, name, PREVIEW_ROWS)))) for name in gold),
-        _titled("Time", as_text([{"stage": name, "seconds": f"{value:>7.1f}"} for name, value in seconds.items()])),
+        _titled("Time", _numbers([(name, f"{value:,.1f}") for name, value in seconds.items()], "seconds")),
         _titled("What to try next", _next(home)),
     ]
     return "\n".join(parts)
@@ -41,10 +41,10 @@ def in_words(result: dict[str, Any]) -> str:
 
     :param result: what the task returned.
     """
-    plain = ("files", "documents", "pages", "failed")
-    words = [f"{result[name]:,} {name}" for name in plain if isinstance(result.get(name), int)]
+    plain = {"files": "file", "documents": "document", "pages_ok": "page", "pages_failed": "unreadable page"}
+    words = [_counted(result[name], word) for name, word in plain.items() if isinstance(result.get(name), int)]
     if result.get("dt"):
-        words.append(f"{len(result['dt'])} days")
+        words.append(_counted(len(result["dt"]), "day"))
     if result.get("tables"):
         words.append(f"{sum(table.get('added', 0) for table in result['tables'].values()):,} rows added")
     if result.get("quarantine"):
@@ -65,11 +65,22 @@ def quarantine_reasons(profile: Profile) -> Counter[str]:
     return Counter(table.scan(selected_fields=("reason",)).to_arrow()["reason"].to_pylist())
 
 
+def _counted(number: int, word: str) -> str:
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
+def _numbers(rows: list[tuple[str, str]], title: str) -> str:
+    """Return names at the left and numbers under one another at the right."""
+    names = max(len(name) for name, _ in rows)
+    width = max(len(title), *(len(number) for _, number in rows))
+    return "".join(f"{name:{names}}  {number:>{width}}\n" for name, number in [("", title), *rows])
+
+
 def _quarantine(profile: Profile) -> str:
     reasons = quarantine_reasons(profile)
     if not reasons:
         return "nothing was rejected\n"
-    return as_text([{"reason": reason, "records": f"{count:>8,}"} for reason, count in reasons.most_common()])
+    return _numbers([(reason, f"{count:,}") for reason, count in reasons.most_common()], "records")
 
 
 def _fitting(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse._compat import BaseOperator
@@ -28,7 +27,8 @@ class ReadDocumentsOperator(BaseOperator):
     What was read is stored under the profile's ``textract`` root, keyed by the document's content: a document that was
     read before is not read again. One that cannot be read does not fail the task; the load quarantines it.
 
-    Returns counts only: ``documents``, ``read``, ``reused``, ``failed``, ``pages`` and ``seconds``.
+    Returns counts only: ``documents``, ``read``, ``reused``, ``unreadable``, ``pages_ok``, ``pages_blank``,
+    ``pages_failed``, ``rejected`` (reason to count) and ``seconds``.
 
     :param raw: root of the drop; by default the connection's. (templated)
     :param dt: one day, ``YYYY-MM-DD``; by default all of them. (templated)
@@ -63,9 +63,9 @@ class ReadDocumentsOperator(BaseOperator):
         with airflow_errors():
             profile = LakehouseHook(self.lakehouse_conn_id).get_profile()
             documents = self._find(profile.with_raw(self.raw) if self.raw else profile)
-            counts = self._read(profile, documents) if documents else {}
-        self.log.info("%d documents: %s", len(documents), counts or "nothing to read")
-        return {"documents": len(documents), **counts, "seconds": round(time.monotonic() - started, 3)}
+            counts = self._read(profile, documents) if documents else {"documents": 0}
+        self.log.info("Documents: %s", counts)
+        return {**counts, "seconds": round(time.monotonic() - started, 3)}
 
     def _find(self, profile: Profile) -> list[SourceFile]:
         """Return the files of the drop that the parser of documents claims."""
@@ -77,7 +77,7 @@ class ReadDocumentsOperator(BaseOperator):
         found = discover(profile, load_registry(profile.parsers), scope)
         return [one.file for one in found if one.parser == _PARSER]
 
-    def _read(self, profile: Profile, documents: list[SourceFile]) -> dict[str, int]:
+    def _read(self, profile: Profile, documents: list[SourceFile]) -> dict[str, Any]:
         from airflow_lakehouse.ocr.store import read_batch
         from airflow_lakehouse.spark.catalog import create_local_catalog
 
@@ -85,12 +85,12 @@ class ReadDocumentsOperator(BaseOperator):
         create_local_catalog(profile)
         report = read_batch(
             documents,
-            textract=profile.textract_uri,
+            textract_dir=profile.textract_uri,
             engine=profile.ocr,
             workers=self.workers,
             on_progress=self._progress(len(documents)),
         )
-        return {name: value for name, value in asdict(report).items() if isinstance(value, int)}
+        return report.counts()
 
     def _progress(self, total: int) -> Callable[[object], None]:
         """Return a function that counts documents and logs the count every ten seconds, without naming one."""

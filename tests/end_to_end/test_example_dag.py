@@ -27,7 +27,7 @@ def test_a_drop_becomes_gold_and_a_second_run_changes_nothing(
     }
     assert results["detect"]["dt"] == ["2026-01-15", "2026-01-16"]
     assert results["read_documents"]["documents"] == 1
-    assert results["bronze"]["quarantine"] == {"INVALID_JSON": 1}
+    assert results["bronze"]["quarantine"] == {"TRUNCATED_JSON": 1}
     first = snapshots()
     rows = {name: count for name, (_, count) in first.items()}
     assert (rows["bronze_fhir_patient"], rows["bronze_quarantine"], rows["bronze_docs_pages"]) == (2, 1, 1)
