@@ -88,16 +88,27 @@ def _without_doubles(glyphs: Iterable[Glyph]) -> Iterable[Glyph]:
         if box is None:
             yield glyph
             continue
-        slack = _SAME_PLACE * box.height
-        near = {
-            (text, int((box.left + dx) // _CELL), int((box.top + dy) // _CELL))
-            for dx in (-slack, slack)
-            for dy in (-slack, slack)
-        }
-        if any(_same_place(box, other, slack) for key in near for other in seen.get(key, ())):
+        column, row = int(box.left // _CELL), int(box.top // _CELL)
+        slack = _SAME_PLACE * (box.bottom - box.top)
+        near = seen.get((text, column, row), [])
+        if _is_drawn(box, near, slack) or any(_is_drawn(box, seen.get(key), slack) for key in _edges(text, box, slack)):
             continue
-        seen.setdefault((text, int(box.left // _CELL), int(box.top // _CELL)), []).append(box)
+        near.append(box)
+        seen[text, column, row] = near
         yield glyph
+
+
+def _edges(text: str, box: Box, slack: float) -> Iterable[tuple[str, int, int]]:
+    """Yield the other cells in which the same character may have been put, being shifted across an edge."""
+    columns = {int((box.left - slack) // _CELL), int((box.left + slack) // _CELL)}
+    rows_ = {int((box.top - slack) // _CELL), int((box.top + slack) // _CELL)}
+    if len(columns) == 1 and len(rows_) == 1:
+        return ()
+    return [(text, column, row) for column in columns for row in rows_]
+
+
+def _is_drawn(box: Box, others: list[Box] | None, slack: float) -> bool:
+    return bool(others) and any(_same_place(box, other, slack) for other in others or ())
 
 
 def _same_place(a: Box, b: Box, slack: float) -> bool:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "airflow_lakehouse.parsers"
 """Entry point group of parser plugins; its members are modules that implement the hooks."""
 
-_BUILT_IN = {"fhir": "airflow_lakehouse.parsers.fhir"}
+_BUILT_IN = {"documents": "airflow_lakehouse.parsers.documents", "fhir": "airflow_lakehouse.parsers.fhir"}
 
 
 @dataclass(frozen=True)

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import delta, load, schema
 from airflow_lakehouse.spark.session import stamp, unstamp
+from airflow_lakehouse.spark.transforms import versions
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyspark.sql import DataFrame, SparkSession
 
-    from airflow_lakehouse.tables import Table
+    from airflow_lakehouse.tables import Keep, Table
 
 OPERATION: Final = "_operation"
 RESOURCE: Final = ("source_system", "resource_id")
@@ -116,6 +117,23 @@ def only(rows: DataFrame, ids: DataFrame | None, columns: Sequence[str] = RESOUR
     :param columns: what identifies them.
     """
     return rows if ids is None else rows.join(ids, list(columns), "left_semi")
+
+
+def current(work: Work, rows: DataFrame, keep: Keep, name: str) -> tuple[DataFrame, dict[str, int]]:
+    """Return the winning version of each resource, and how all rows were classified.
+
+    :param work: the run.
+    :param rows: live bronze rows.
+    :param keep: the keep-rule.
+    :param name: unique within the run.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    classified = work.keep(versions.classify(rows, RESOURCE, keep), f"{name}_classes")
+    counts = {row[versions.CLASS]: row["count"] for row in classified.groupBy(versions.CLASS).count().collect()}
+    if set(counts) <= {versions.WINNER}:
+        return rows, counts
+    return versions.winners(rows, classified.where(F.col(versions.CLASS) != versions.WINNER)), counts
 
 
 def operations(table: Table, wanted: DataFrame, present: DataFrame) -> DataFrame:

@@ -25,6 +25,12 @@ _PROPERTIES: Final = {
     "commit.retry.num-retries": "10",
 }
 
+_BRONZE_PROPERTIES: Final = {
+    # A drop is one day or a few. Gathering each day's rows in one task would write a day on one core.
+    "write.distribution-mode": "none",
+    "write.merge.distribution-mode": "none",
+}
+
 
 def qualified(table: Table) -> str:
     """Return the name of a table as Spark SQL wants it.
@@ -52,7 +58,8 @@ def create_statement(table: Table) -> str:
         for column in table.columns
     )
     partitions = f"\nPARTITIONED BY ({', '.join(map(_transform, table.partitions))})" if table.partitions else ""
-    properties = ", ".join(f"'{name}'='{value}'" for name, value in _PROPERTIES.items())
+    chosen = {**_PROPERTIES, **(_BRONZE_PROPERTIES if table.namespace == "bronze" else {})}
+    properties = ", ".join(f"'{name}'='{value}'" for name, value in chosen.items())
     return (
         f"CREATE TABLE IF NOT EXISTS {qualified(table)} (\n  {columns})\nUSING iceberg{partitions}\n"
         f"COMMENT '{_quoted(table.grain)}'\nTBLPROPERTIES ({properties})"

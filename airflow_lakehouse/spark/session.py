@@ -55,7 +55,7 @@ def sql_conf() -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "true",
         "spark.sql.adaptive.enabled": "true",
-        "spark.sql.parquet.compression.codec": "zstd",
+        # Only staged rows are plain Parquet: read once and thrown away. Iceberg has its own codec.
     }
 
 

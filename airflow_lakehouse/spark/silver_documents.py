@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import conform, delta
-from airflow_lakehouse.spark.transforms import versions
 from airflow_lakehouse.spark.transforms.doc_blocks import blocks, document_links, linked_files
 from airflow_lakehouse.tables import bronze, silver
 
@@ -41,12 +40,8 @@ def refresh(work: Work, seen: delta.Watermark | None, now: delta.Watermark) -> O
 
 def _links(work: Work) -> DataFrame:
     """Return the current version of every DocumentReference."""
-    from pyspark.sql import functions as F  # noqa: N812
-
-    read = document_links(work.live(bronze.DOCUMENT_REFERENCE))
-    ordered = read.withColumn("version_number", F.expr(versions.VERSION_NUMBER))
-    classified = versions.classify(ordered, conform.RESOURCE, silver.KEEP_NEWEST)
-    return classified.where(F.col(versions.CLASS) == versions.WINNER)
+    rows, _ = conform.current(work, work.live(bronze.DOCUMENT_REFERENCE), silver.KEEP_NEWEST, "doc_references")
+    return document_links(rows)
 
 
 def _affected(

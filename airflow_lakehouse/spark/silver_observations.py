@@ -23,7 +23,6 @@ SAME_KEY: Final = "SAME_KEY"
 TARGETS: Final = (silver.OBSERVATION, silver.COLLISIONS)
 SOURCE: Final = bronze.OBSERVATION
 _GRAIN: Final = silver.OBSERVATION.key
-_PLACE: Final = "_place"
 _IDENTITY: Final = "coalesce(parent_observation_id, observation_id)"
 
 
@@ -40,24 +39,18 @@ def refresh(
 
     named = _affected(work, seen, now)
     ids = named if named is None else _with_rivals(work, named)
-    classified = _read(work, ids, "observations")
-    counts = {row[versions.CLASS]: row["count"] for row in classified.groupBy(versions.CLASS).count().collect()}
-    winners = classified.where(F.col(versions.CLASS) == versions.WINNER)
-    placed = work.keep(place(with_components(winners)), "observations_placed")
+    rows, counts = _read(work, ids, "observations")
+    lost = work.keep(place(rows), "observations_lost")
     # Rivals were read to judge the keys they share; what else they hold has not changed and is not looked at.
-    keys = None if named is None else _keys(work, placed, named)
+    keys = None if named is None else _keys(work, rows, named)
     outcomes = {}
-    for target in TARGETS:
-        mine = placed.where(F.col(_PLACE) == target.name).select(*_columns(target))
+    for target, how in ((silver.OBSERVATION, "left_anti"), (silver.COLLISIONS, "inner")):
+        mine = rows.join(F.broadcast(lost), list(silver.COLLISIONS.key), how).select(*target.column_names)
         wanted, present = _scope(mine, keys, named), _scope(work.read(target), keys, named)
         changes = None if conform.is_empty(work, target) else conform.operations(target, wanted, present)
         outcomes[target.name] = conform.Outcome(conform.apply(work, target, changes, wanted, now))
     outcomes[silver.OBSERVATION.name].classes = counts
     return outcomes
-
-
-def _columns(target: Table) -> list[str]:
-    return list(target.column_names)
 
 
 def _affected(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Watermark) -> DataFrame | None:
@@ -71,12 +64,10 @@ def _affected(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Wa
     return None if named is None else work.keep(named.distinct(), "observations_named")
 
 
-def _read(work: Work, ids: DataFrame | None, name: str) -> DataFrame:
-    from pyspark.sql import functions as F  # noqa: N812
-
-    read = observations(conform.only(work.live(SOURCE), ids))
-    ordered = read.withColumn("version_number", F.expr(versions.VERSION_NUMBER))
-    return work.keep(versions.classify(ordered, conform.RESOURCE, silver.KEEP_NEWEST), name)
+def _read(work: Work, ids: DataFrame | None, name: str) -> tuple[DataFrame, dict[str, int]]:
+    """Return the current observations and components, read once and kept, and how all rows were classified."""
+    rows, counts = conform.current(work, conform.only(work.live(SOURCE), ids), silver.KEEP_NEWEST, name)
+    return work.keep(with_components(observations(rows)), name), counts
 
 
 def _occupied(work: Work) -> DataFrame:
@@ -89,19 +80,17 @@ def _occupied(work: Work) -> DataFrame:
 
 def _with_rivals(work: Work, named: DataFrame) -> DataFrame:
     """Add the resources that share a key with the named ones, as they are now or as silver still has them."""
-    from pyspark.sql import functions as F  # noqa: N812
-
-    first = _read(work, named, "observations_changed")
-    now = with_components(first.where(F.col(versions.CLASS) == versions.WINNER)).select(*_GRAIN)
+    rows, _ = _read(work, named, "observations_changed")
+    now = rows.select(*_GRAIN)
     occupied = _occupied(work)
     keys = now.unionByName(conform.only(occupied, named).select(*_GRAIN)).distinct()
     rivals = conform.only(occupied, keys, _GRAIN).select(*conform.RESOURCE)
     return work.keep(named.unionByName(rivals).distinct(), "observations_affected")
 
 
-def _keys(work: Work, placed: DataFrame, named: DataFrame) -> DataFrame:
+def _keys(work: Work, rows: DataFrame, named: DataFrame) -> DataFrame:
     """Return the keys the named resources occupy now or occupied before."""
-    now = placed.selectExpr(*_GRAIN, f"{_IDENTITY} AS resource_id")
+    now = rows.selectExpr(*_GRAIN, f"{_IDENTITY} AS resource_id")
     both = now.unionByName(_occupied(work))
     return work.keep(conform.only(both, named).select(*_GRAIN).distinct(), "observations_keys")
 
@@ -121,22 +110,23 @@ def _scope(rows: DataFrame, keys: DataFrame | None, named: DataFrame | None) -> 
 
 
 def place(rows: DataFrame) -> DataFrame:
-    """Tell which table each row belongs to: the newest of a key to the fact, everything else to the collisions.
+    """Tell which rows the grain has no place for: all but the newest of a key, and those without a whole key.
 
     :param rows: current versions, one row an observation or component.
+    :return: the key of silver_observation_collisions, ``collision_reason`` and ``winner_observation_id``.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F  # noqa: N812
 
+    deciding = {*_GRAIN, "observation_id", "version_id", *silver.KEEP_NEWEST.order_by} & set(rows.columns)
+    narrow = rows.select(*sorted(deciding)).withColumn("version_number", F.expr(versions.VERSION_NUMBER))
     order = [*versions.newest_first(silver.KEEP_NEWEST), F.col("observation_id").desc_nulls_last()]
     window = Window.partitionBy(*_GRAIN).orderBy(*order)
     missing = F.coalesce(*(F.when(F.col(name).isNull(), F.lit(f"NULL_{name.upper()}")) for name in _GRAIN))
-    ranked = rows.withColumn("_missing", missing).withColumn("_rank", F.row_number().over(window))
-    is_winner = F.col("_missing").isNull() & (F.col("_rank") == 1)
-    winner = F.first("observation_id").over(window)
-    return (
-        ranked.withColumn(_PLACE, F.when(is_winner, silver.OBSERVATION.name).otherwise(silver.COLLISIONS.name))
-        .withColumn("collision_reason", F.coalesce("_missing", F.lit(SAME_KEY)))
-        .withColumn("winner_observation_id", F.when(F.col("_missing").isNull(), winner))
-        .drop("_missing", "_rank")
+    ranked = narrow.select(
+        *silver.COLLISIONS.key,
+        F.coalesce(missing, F.lit(SAME_KEY)).alias("collision_reason"),
+        F.when(missing.isNull(), F.first("observation_id").over(window)).alias("winner_observation_id"),
+        (missing.isNull() & (F.row_number().over(window) == 1)).alias("wins"),
     )
+    return ranked.where(~F.col("wins")).drop("wins")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import conform, delta
-from airflow_lakehouse.spark.transforms import versions
 from airflow_lakehouse.spark.transforms.condition import conditions
 from airflow_lakehouse.spark.transforms.encounter import encounters
 from airflow_lakehouse.spark.transforms.patient import patients
@@ -46,16 +45,12 @@ def refresh(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: 
     :param seen: its watermark.
     :param now: the watermark this run leaves.
     """
-    from pyspark.sql import functions as F  # noqa: N812
-
     target = made.target
-    keep = target.keep or silver.KEEP_NEWEST
     ids = conform.affected(work, made.source, seen, now)
-    read = made.transform(conform.only(work.live(made.source), ids))
-    ordered = read.withColumn("version_number", F.expr(versions.VERSION_NUMBER))
-    classified = work.keep(versions.classify(ordered, conform.RESOURCE, keep), target.name)
-    counts = {row[versions.CLASS]: row["count"] for row in classified.groupBy(versions.CLASS).count().collect()}
-    wanted = classified.where(F.col(versions.CLASS) == versions.WINNER).select(*target.column_names)
+    rows, counts = conform.current(
+        work, conform.only(work.live(made.source), ids), target.keep or silver.KEEP_NEWEST, target.name
+    )
+    wanted = made.transform(rows).select(*target.column_names)
     changes = None
     if not conform.is_empty(work, target):
         id_column = target.key[-1]

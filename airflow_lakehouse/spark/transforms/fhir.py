@@ -28,8 +28,9 @@ _OFFSET: Final = "(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])"
 _CLOCK: Final = "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _FULL: Final = f"^{_DAY}{_CLOCK}([.][0-9]+)?{_OFFSET}$"
 # A number under the key "value" that nothing but a number can be: the key's opening quote is no escaped one, and the
-# number ends where a member ends. Quoted, Spark reads it as text and keeps every digit.
-_BARE_VALUE: Final = r'(?<!\\)"value"\s*:\s*(-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?)(?=\s*[,}])'
+# number ends where a member ends. Quoted, Spark reads it as text and keeps every digit. The look-behind stands after
+# the word it is about: a pattern that begins with plain text is searched for ten times as fast.
+_BARE_VALUE: Final = r'"value"(?<!\\"value")\s*:\s*(-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?)(?=\s*[,}])'
 
 
 def read_body(rows: DataFrame, schema: str) -> DataFrame:
@@ -141,12 +142,18 @@ def preferred_coding(concept: str, systems: tuple[str, ...]) -> str:
     :param concept: SQL expression of a CodeableConcept.
     :param systems: code systems in order of preference.
     """
+    first = f"get({concept}.coding, 0)"
     of_system = [
         f"try_element_at(filter({concept}.coding, c -> c.system = '{system}' AND c.code IS NOT NULL), 1)"
         for system in systems
     ]
     any_ = f"try_element_at(filter({concept}.coding, c -> c.code IS NOT NULL), 1)"
-    return f"coalesce({', '.join([*of_system, any_])})"
+    # Nearly every concept has its best coding first. Functions with a lambda are interpreted row by row, and cost more
+    # than all the rest of a transform together.
+    is_best = f"{first}.system = '{systems[0]}' AND " if systems else ""
+    is_empty = f"size({concept}.coding) = 0 OR {concept}.coding IS NULL"
+    slow = f"coalesce({', '.join([*of_system, any_])})"
+    return f"CASE WHEN {is_best}{first}.code IS NOT NULL THEN {first} WHEN {is_empty} THEN NULL ELSE {slow} END"
 
 
 def concept_text(concept: str, coding: str) -> str:

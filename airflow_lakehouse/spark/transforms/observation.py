@@ -90,8 +90,13 @@ def with_components(rows: DataFrame) -> DataFrame:
     :return: the columns of silver_fct_observation, and those of the keep-rule.
     """
     exploded = rows.selectExpr("*", "posexplode(parts) AS (part_no, part)").drop("parts")
-    coding = fhir.preferred_coding("part.code", (LOINC,))
-    value_coding = fhir.preferred_coding("part.valueCodeableConcept", ())
+    coding, value_coding = "coding", "value_coding"
+    # Chosen in a projection of their own, so that Spark chooses once and not once a column.
+    chosen = exploded.selectExpr(
+        "*",
+        f"{fhir.preferred_coding('part.code', (LOINC,))} AS {coding}",
+        f"{fhir.preferred_coding('part.valueCodeableConcept', ())} AS {value_coding}",
+    )
     number = "try_cast(coalesce(part.valueQuantity.value, part.valueInteger) AS DECIMAL(38,12))"
     exact = "try_cast(coalesce(part.valueQuantity.value, part.valueInteger) AS DOUBLE)"
     given = " + ".join(f"CASE WHEN part.{field} IS NOT NULL THEN 1 ELSE 0 END" for field in _KINDS.values())
@@ -118,7 +123,7 @@ def with_components(rows: DataFrame) -> DataFrame:
         ),
     }
     kept = [name for name in exploded.columns if name not in ("part", "part_no", *columns)]
-    return exploded.selectExpr(*kept, *(f"{sql} AS `{name}`" for name, sql in columns.items()))
+    return chosen.selectExpr(*kept, *(f"{sql} AS `{name}`" for name, sql in columns.items()))
 
 
 def _value_text(coding: str) -> str:

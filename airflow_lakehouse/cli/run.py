@@ -1,0 +1,42 @@
+"""``lakehouse run``: the whole pipeline on this machine, without Airflow; the same jobs the operators submit."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from airflow_lakehouse.cli.pipeline import STAGES, Request, run_pipeline
+from airflow_lakehouse.cli.warehouse import add_warehouse, print_json
+from airflow_lakehouse.exceptions import LakehouseError
+from airflow_lakehouse.profile import OCR_ENGINES, Profile
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options.
+
+    :param parser: of the subcommand.
+    """
+    parser.add_argument("raw", metavar="RAW", help="the drop: a folder or one file")
+    add_warehouse(parser)
+    parser.add_argument("--dt", metavar="YYYY-MM-DD", help="only this day; the day of files whose path names none")
+    parser.add_argument("--source-system", metavar="NAME", help="who sent files whose path names nobody")
+    parser.add_argument("--through", choices=STAGES, default=STAGES[-1], help="last stage (default gold)")
+    parser.add_argument("--ocr", choices=OCR_ENGINES, default="local", help="what reads pages (default local)")
+    parser.add_argument("--parser", action="append", default=[], metavar="FILE", help="a parser plugin of one file")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Run the pipeline; the last line of standard output is its summary as one JSON object.
+
+    :param options: the parsed options.
+    """
+    profile = Profile(options.warehouse, raw=options.raw, ocr=options.ocr, parsers=tuple(options.parser))
+    request = Request(profile, options.dt, options.source_system, options.through)
+    try:
+        summary = run_pipeline(request)
+    except LakehouseError as error:
+        sys.stderr.write(f"lakehouse run: {error}\n")
+        print_json({"status": "failed", "error": str(error), "error_type": type(error).__name__})
+        return error.exit_code
+    print_json(summary)
+    return 0

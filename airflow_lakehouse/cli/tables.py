@@ -1,0 +1,66 @@
+"""``lakehouse tables``: what a warehouse holds, from metadata."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from airflow_lakehouse.cli.warehouse import add_warehouse, print_json, profile_of
+from airflow_lakehouse.profile import Profile
+from airflow_lakehouse.tables import NAMESPACES
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the options.
+
+    :param parser: of the subcommand.
+    """
+    add_warehouse(parser)
+    parser.add_argument("--json", action="store_true", help="print a JSON array")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the tables.
+
+    :param options: the parsed options.
+    """
+    rows = list_tables(profile_of(options))
+    if options.json:
+        print_json(rows)
+        return 0
+    sys.stdout.write(f"{'table':42} {'rows':>12} {'files':>7} {'MiB':>9}  snapshot\n")
+    for row in rows:
+        size = row["bytes"] / 2**20
+        when = row["snapshot_time"] or "-"
+        sys.stdout.write(f"{row['name']:42} {row['rows']:>12,} {row['files']:>7} {size:>9.2f}  {when}\n")
+    return 0
+
+
+def list_tables(profile: Profile) -> list[dict[str, Any]]:
+    """Return name, rows, snapshot, files and bytes of each table, in the order of the layers.
+
+    :param profile: the lakehouse.
+    """
+    from airflow_lakehouse.spark.catalog import load_pyiceberg
+
+    catalog = load_pyiceberg(profile)
+    spaces = [space for space in NAMESPACES if (space,) in catalog.list_namespaces()]
+    names = [name for space in spaces for name in sorted(catalog.list_tables(space))]
+    return [_described(".".join(name), catalog.load_table(name)) for name in names]
+
+
+def _described(name: str, table: Any) -> dict[str, Any]:
+    snapshot = table.current_snapshot()
+    summary = dict(snapshot.summary.additional_properties) if snapshot and snapshot.summary else {}
+    when = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC).isoformat() if snapshot else None
+    return {
+        "name": name.split(".", 1)[1],
+        "namespace": name.split(".", 1)[0],
+        "rows": table.scan().count() if snapshot else 0,
+        "snapshot_id": snapshot.snapshot_id if snapshot else None,
+        "snapshot_time": when,
+        "files": int(summary.get("total-data-files", 0)),
+        "bytes": int(summary.get("total-files-size", 0)),
+    }

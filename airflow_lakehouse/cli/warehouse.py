@@ -1,0 +1,62 @@
+"""Options and output that the commands share."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import sys
+from base64 import b64encode
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from airflow_lakehouse.profile import Profile
+
+
+def add_warehouse(parser: argparse.ArgumentParser) -> None:
+    """Add ``--warehouse``.
+
+    :param parser: of the subcommand.
+    """
+    parser.add_argument("--warehouse", required=True, metavar="DIR", help="root of the lakehouse")
+
+
+def profile_of(options: argparse.Namespace) -> Profile:
+    """Return the profile of a warehouse on this machine.
+
+    :param options: with ``warehouse``.
+    """
+    return Profile(options.warehouse)
+
+
+def print_json(value: object) -> None:
+    """Print a value as one line of JSON.
+
+    :param value: what to print.
+    """
+    sys.stdout.write(json.dumps(value, default=plain, ensure_ascii=False) + "\n")
+
+
+def plain(value: object) -> object:
+    """Return a cell as a JSON value: exact decimals and times as text, bytes in base64.
+
+    :param value: the cell.
+    """
+    if isinstance(value, Decimal):
+        return format(value, "f")
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    return str(value)
+
+
+def finite(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row without NaN and infinities, which JSON does not have.
+
+    :param row: the row.
+    """
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
+    }

@@ -1,0 +1,52 @@
+"""Run one job as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+from airflow_lakehouse.exceptions import LakehouseError
+from airflow_lakehouse.spark.jobs import JOBS, JobArguments, run_job
+
+
+def main(given: list[str] | None = None) -> int:
+    """Run a job and write what came of it.
+
+    :param given: arguments; those of the process by default.
+    :return: exit code.
+    """
+    parser = argparse.ArgumentParser(prog="python -m airflow_lakehouse.spark.jobs", description=__doc__)
+    parser.add_argument("name", choices=JOBS)
+    parser.add_argument("--arguments", type=Path, required=True, help="JSON file with the job's arguments")
+    parser.add_argument("--result", type=Path, help="JSON file for the result; standard output by default")
+    options = parser.parse_args(given)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    outcome: dict[str, Any]
+    try:
+        arguments = JobArguments.from_dict(json.loads(options.arguments.read_text()))
+        outcome, code = run_job(options.name, arguments).as_dict(), 0
+    except LakehouseError as error:
+        outcome = {"status": "failed", "error": str(error), "error_type": type(error).__name__}
+        code = error.exit_code
+        logging.getLogger(__name__).error("%s: %s", type(error).__name__, error)  # noqa: TRY400 - the cause may quote data
+    _write(outcome, options.result)
+    return code
+
+
+def _write(outcome: dict[str, Any], target: Path | None) -> None:
+    text = json.dumps(outcome)
+    if target is None:
+        sys.stdout.write(text + "\n")
+        return
+    # Under its final name last: whoever polls for the result must not read half of it.
+    partial = target.with_name(target.name + ".partial")
+    partial.write_text(text)
+    partial.replace(target)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

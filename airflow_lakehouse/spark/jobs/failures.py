@@ -1,0 +1,46 @@
+"""Spark's errors as errors of ours: what went wrong and what to do, without the data that was being read."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from airflow_lakehouse.exceptions import JobError, LakehouseError
+from airflow_lakehouse.spark.connect_server import state_dir
+
+_CONFLICTS: Final = ("ValidationException", "CommitFailedException", "ConcurrentModification")
+_LOST: Final = ("UNAVAILABLE", "Connection refused", "Socket closed", "SESSION_CLOSED", "INVALID_HANDLE")
+
+
+def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
+    """Return the error a job ends with.
+
+    The text of a Spark error quotes values it could not convert: it stays in the engine's log, on the machine that
+    has the data, and only its class is passed on.
+
+    :param job: name of the job.
+    :param error: what was raised.
+    """
+    if isinstance(error, LakehouseError):
+        return error
+    text = str(error)
+    kind = _kind(error)
+    log = state_dir() / "engine.log"
+    if any(conflict in text for conflict in _CONFLICTS):
+        return JobError(
+            f"{job}: another run committed to the same partition first ({kind})",
+            remedy="run it again; what is loaded already is found and not loaded twice",
+        )
+    if any(lost in text for lost in _LOST):
+        return JobError(
+            f"{job}: the Spark engine went away ({kind})",
+            remedy=f"run it again; if it dies again read {log} and give it more memory (LAKEHOUSE_ENGINE_MEMORY)",
+        )
+    if isinstance(error, OSError) and error.filename:
+        return JobError(f"{job}: {error.strerror}: {error.filename}", remedy="mend the file or its permissions")
+    return JobError(f"{job} failed with {kind}", remedy=f"read {log}; the run can be started again as it was")
+
+
+def _kind(error: BaseException) -> str:
+    condition = getattr(error, "getCondition", None) or getattr(error, "getErrorClass", None)
+    found = condition() if callable(condition) else None
+    return f"{type(error).__name__}{f' {found}' if found else ''}"
