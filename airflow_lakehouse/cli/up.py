@@ -175,7 +175,9 @@ def run(args: argparse.Namespace) -> int:
         write_sample_input(airflow.home)
     engine_before = running_server() is not None
     password = secrets.token_urlsafe(12)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Ctrl-C too: a process started in the background by a script inherits that it is ignored.
+        signal.signal(number, _interrupt)
     try:
         print("Starting Airflow; this takes half a minute.", file=sys.stderr)
         airflow.start(password)

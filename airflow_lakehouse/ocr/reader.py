@@ -41,6 +41,8 @@ REJECTED: Final = "rejected"
 
 _STARTUP_SECONDS: Final = 60.0
 """On top of a page's time for the first one: a new process imports onnxruntime and loads its models."""
+_MOST_THREADS: Final = 4
+"""More gain little on one page, and every stack counts against the address space."""
 _DOCUMENTS_A_PROCESS: Final = 200
 """Then a new one: what native libraries leak is given back."""
 
@@ -100,7 +102,7 @@ class Worker:
         self.engine = engine
         self.engine_version = engine_version(engine)
         self.limits = limits or Limits()
-        self._threads = threads or os.cpu_count() or 1
+        self._threads = threads or min(_MOST_THREADS, os.cpu_count() or 1)
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
         self._served = 0

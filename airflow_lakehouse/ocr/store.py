@@ -159,7 +159,7 @@ def read_batch(  # noqa: PLR0913 - everything but the documents is an option
     batch = _Batch(open_folder(str(textract_dir)), engine, engine_version(engine), on_progress)
     every = [one if isinstance(one, DocumentToRead) else DocumentToRead.of(one) for one in documents]
     # Threads of all processes together: as many as there are cores.
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, min(4, (os.cpu_count() or 1) // workers))
     with closing(_Workers(engine, limits or Limits(), threads)) as pool, ThreadPoolExecutor(workers) as executor:
         try:
             outcomes = list(executor.map(lambda document: batch.one(document, pool), every))

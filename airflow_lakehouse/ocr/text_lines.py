@@ -71,13 +71,20 @@ def lines_of(glyphs: Iterable[Glyph], place: Callable[[Box], Quad]) -> list[Line
     :param glyphs: in the file's order.
     :param place: returns the quad, on the displayed page, of a box.
     """
-    pieces = _pieces(_without_doubles(glyphs))
+    every = list(glyphs)
+    pieces = _pieces(_without_doubles(every) if _has_doubles(every) else every)
     lines: list[Line] = []
     for row in rows(range(len(pieces)), [piece.box for piece in pieces]):
         for words in _parts(_joined([pieces[index] for index in row])):
             made = tuple(Word(word.text, _CERTAIN, place(word.box)) for word in _spoken(words))
             lines.append(Line(made, _CERTAIN, place(around(word.box for word in words))))
     return lines
+
+
+def _has_doubles(glyphs: list[Glyph]) -> bool:
+    """Tell at small cost whether any character seems to be drawn twice; on nearly every page none is."""
+    drawn = [(text, round(box.left), round(box.top)) for text, box in glyphs if box is not None]
+    return len(set(drawn)) < len(drawn)
 
 
 def _without_doubles(glyphs: Iterable[Glyph]) -> Iterable[Glyph]:
@@ -142,12 +149,15 @@ def _continues(last: Box, glyph: Glyph, least: float) -> bool:
     box = glyph.box
     if box is None:
         return False
-    height = max(min(last.height, box.height), 1e-3)
+    left, top, right, bottom = box
+    height, last_height = bottom - top, last.bottom - last.top
     # To either side: in scripts that run to the left the next character stands to the left.
-    gap = max(box.left - last.right, last.left - box.right)
-    near = gap <= least * height and abs(box.middle - last.middle) <= _BASELINE * max(last.height, box.height)
+    gap = max(left - last.right, last.left - right)
+    apart = abs(top + bottom - last.top - last.bottom) / 2
+    if gap <= least * min(height, last_height) and apart <= _BASELINE * max(height, last_height):
+        return True
     # An accent that is drawn by itself belongs to the letter before it, wherever it is put.
-    return near or (gap <= height and unicodedata.category(glyph.text[0]) == "Mn")
+    return gap <= height and unicodedata.category(glyph.text[0]) == "Mn"
 
 
 def _joined(row: list[_Piece]) -> list[_Piece]:

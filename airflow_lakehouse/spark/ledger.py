@@ -6,6 +6,7 @@ and started again therefore gives the same rows the same values, and adds only t
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from hashlib import sha256
@@ -114,7 +115,10 @@ class Ledger:
         ]
         schema = self._table.schema().as_arrow()
         rows = pa.Table.from_pylist([*kept, *(_row(entry, run_id) for entry in entries)], schema=schema)
-        self._table.overwrite(rows, overwrite_filter=In("batch_id", batches))
+        with warnings.catch_warnings():
+            # It tells that it copies on write, and that a first batch replaces nothing; both are meant.
+            warnings.simplefilter("ignore", UserWarning)
+            self._table.overwrite(rows, overwrite_filter=In("batch_id", batches))
 
     def dead_versions(self) -> list[tuple[str, str]]:
         """Return the file versions that a newer version of the same file has replaced."""

@@ -7,6 +7,7 @@ write other rows when Spark retries a task.
 
 from __future__ import annotations
 
+import heapq
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -36,6 +37,7 @@ _CUT: Final = (
     " payload STRING, reason STRING, detail STRING, raw BINARY"
 )
 _BATCH_RECORDS: Final = 5_000
+_SHARE_BYTES: Final = 32 * 2**20
 _BATCH_BYTES: Final = 16 * 2**20
 _PAYLOAD_AS_TEXT: Final = ("timestamp", "date", "decimal")
 
@@ -57,18 +59,34 @@ def stage(
 
 
 def cut(spark: SparkSession, entries: list[Entry], parser: str, modules: tuple[str, ...]) -> DataFrame:
-    """Read files on the workers, one task a file, and spread what they hold over all of them.
+    """Read files on the workers, and spread what they hold over all of them.
 
     :param spark: the session.
     :param entries: the files.
     :param parser: name of their parser.
     :param modules: single-file plugins.
     """
-    listed = [(number, json.dumps(asdict(entry.file))) for number, entry in enumerate(entries)]
-    inputs = spark.createDataFrame(listed, "file_no INT, file STRING").repartition(len(listed), "file_no")
+    shares = [(json.dumps([[number, asdict(entry.file)] for number, entry in share]),) for share in _shares(spark, entries)]
+    inputs = spark.createDataFrame(shares, "share STRING").repartition(len(shares))
     pieces = inputs.mapInArrow(_reader(parser, modules), _CUT)
     # One file is one task; without this, one large gzip would leave every other core idle for the rest of the job.
     return pieces.repartition(max(4, 2 * _cores(spark)))
+
+
+def _shares(spark: SparkSession, entries: list[Entry]) -> list[list[tuple[int, Entry]]]:
+    """Deal the files out to tasks, the largest first, each to the task that has the least.
+
+    A task costs a Python process: a thousand small files in a thousand tasks would take minutes to read a megabyte.
+    """
+    size = sum(entry.file.size for entry in entries)
+    count = min(len(entries), max(_cores(spark), -(-size // _SHARE_BYTES)))
+    shares: list[list[tuple[int, Entry]]] = [[] for _ in range(count)]
+    heap = [(0, number) for number in range(count)]
+    for number, entry in sorted(enumerate(entries), key=lambda one: -one[1].file.size):
+        taken, least = heapq.heappop(heap)
+        shares[least].append((number, entry))
+        heapq.heappush(heap, (taken + entry.file.size, least))
+    return shares
 
 
 def _cores(spark: SparkSession) -> int:
@@ -81,7 +99,8 @@ def _reader(parser_name: str, modules: tuple[str, ...]) -> Callable[[Iterator[pa
         parser = load_registry(modules).get(parser_name)
         for batch in batches:
             for row in batch.to_pylist():
-                yield from _batches(row["file_no"], _pieces(parser, SourceFile(**json.loads(row["file"]))))
+                for number, file in json.loads(row["share"]):
+                    yield from _batches(number, _pieces(parser, SourceFile(**file)))
 
     return read
 

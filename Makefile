@@ -1,0 +1,47 @@
+# The front door. Every command sets up what it needs; each is enough alone on a fresh machine.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+BIN := .venv/bin
+.PHONY: help setup demo test test-unit check fix up docs clean lock wheel
+
+help: ## Show this help
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make .venv with everything in it (done by the others too)
+	@tools/setup.sh
+
+demo: setup ## Run the whole pipeline as an Airflow DAG run; RAW=path takes your own drop
+	@$(BIN)/lakehouse demo $(if $(RAW),--raw "$(RAW)")
+
+test: setup ## Run every test that needs no cloud account
+	@$(BIN)/python -m pytest
+
+test-unit: setup ## Run the tests that need neither Spark nor Airflow's database
+	@$(BIN)/python -m pytest tests/unit tests/contract
+
+check: setup ## Format, lint, types, import rules, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/lakehouse docs --check
+
+fix: setup ## Format and mend what the linter can mend
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix .
+
+up: setup ## Start Airflow with the example DAG; Ctrl-C stops it
+	@$(BIN)/lakehouse up
+
+docs: setup ## Write the generated reference pages
+	@$(BIN)/lakehouse docs
+
+lock: ## Resolve the constraints anew
+	@tools/lock.sh
+
+wheel: setup ## Build the wheel
+	@$(BIN)/python -m hatchling build -t wheel
+
+clean: ## Remove what the commands above made, except .venv
+	@rm -rf .lakehouse dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +
