@@ -179,15 +179,16 @@ def run(args: argparse.Namespace) -> int:
         # Ctrl-C too: a process started in the background by a script inherits that it is ignored.
         signal.signal(number, _interrupt)
     try:
-        print("Starting Airflow; this takes half a minute.", file=sys.stderr)
+        sys.stderr.write("Starting Airflow; this takes half a minute.\n")
         airflow.start(password)
         airflow.wait_until_healthy()
-        print(_welcome(airflow, password), flush=True)
+        sys.stdout.write(_welcome(airflow, password))
+        sys.stdout.flush()
         while True:
             airflow.check()
             time.sleep(1)
     except KeyboardInterrupt:
-        print("\nStopping ...", file=sys.stderr)
+        sys.stderr.write("\nStopping ...\n")
         return 0
     finally:
         # A second Ctrl-C while stopping would leave half of it running.
@@ -254,7 +255,8 @@ def _welcome(airflow: Airflow, password: str) -> str:
             f"  raw drop       {airflow.home.profile.raw}",
             f"  warehouse      {airflow.home.profile.warehouse}",
             f"  logs           {airflow.home.logs}",
-            f"Press Trigger there to run the pipeline, then: lakehouse tables --warehouse {airflow.home.profile.warehouse}",
-            "Ctrl-C stops it.",
+            "Press Trigger there to run the pipeline. What it made is then shown by",
+            f"  lakehouse tables --warehouse {airflow.home.profile.warehouse}",
+            "Ctrl-C stops it.\n",
         )
     )

@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse._compat import BaseOperator
+from airflow_lakehouse.hooks.edge import airflow_errors
 from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
-from airflow_lakehouse.operators.edge import airflow_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ class ReadDocumentsOperator(BaseOperator):
         self.workers = workers
         self.lakehouse_conn_id = lakehouse_conn_id
 
-    def execute(self, context: Context) -> dict[str, Any]:
+    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow passes it
         """Read what nothing has read yet.
 
         :param context: the task's context.

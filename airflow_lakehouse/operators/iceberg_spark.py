@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_lakehouse._compat import BaseOperator, default_deferrable, task_store
 from airflow_lakehouse.assets import job_assets
 from airflow_lakehouse.exceptions import ConfigurationError, JobError
+from airflow_lakehouse.hooks.edge import airflow_errors
 from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
 from airflow_lakehouse.hooks.spark import JobHandle, JobState, JobStatus, SparkRunner, runner_named
-from airflow_lakehouse.operators.edge import airflow_errors, job_failure, small_result
+from airflow_lakehouse.operators.outcome import job_failure, small_result
 from airflow_lakehouse.triggers.spark_job import FIRST_WAIT, SparkJobTrigger
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ class IcebergSparkOperator(BaseOperator):
     template_fields_renderers: ClassVar[dict[str, str]] = {"arguments": "json"}
     ui_color = "#cfe8dc"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what users set; each has a default
         self,
         *,
         job: str,

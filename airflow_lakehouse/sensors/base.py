@@ -16,7 +16,7 @@ from airflow_lakehouse._compat import (
     default_deferrable,
 )
 from airflow_lakehouse.exceptions import UsageError
-from airflow_lakehouse.operators.edge import airflow_errors
+from airflow_lakehouse.hooks.edge import airflow_errors
 
 if TYPE_CHECKING:
     from airflow_lakehouse._compat import Context
@@ -40,7 +40,7 @@ class FindingSensor(BaseSensorOperator):
         :param deadline: when to give up, in seconds since the epoch.
         """
 
-    def poke(self, context: Context) -> PokeReturnValue:
+    def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002 - Airflow passes it
         """Look once.
 
         :param context: the task's context.
@@ -64,7 +64,11 @@ class FindingSensor(BaseSensorOperator):
         trigger = self.make_trigger(time.time() + self.timeout)
         return self.defer(trigger=trigger, method_name=self.execute_complete.__name__)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
+    def execute_complete(
+        self,
+        context: Context,  # noqa: ARG002 - Airflow passes it
+        event: dict[str, Any],
+    ) -> dict[str, Any]:
         """Go on after the trigger fired.
 
         :param context: the task's context.

@@ -21,7 +21,7 @@ class IcebergPartitionSensor(FindingSensor):
     Returns ``table``, ``partition``, ``snapshot_id``, ``snapshot_time``, ``rows`` and ``files``.
 
     :param table: with or without its namespace. (templated)
-    :param partition: column to value, such as ``{"dt": "{{ ds }}"}``; the columns must be partition columns. (templated)
+    :param partition: column to value, such as ``{"dt": "{{ ds }}"}``; partition columns alone. (templated)
     :param min_rows: how many rows there must be.
     :param lakehouse_conn_id: connection with the profile. (templated)
     """

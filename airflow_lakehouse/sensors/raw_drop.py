@@ -21,13 +21,13 @@ class RawDropSensor(FindingSensor):
     :param min_files: how many files there must be.
     :param settle_seconds: how long no file may have changed; for drops that are written file by file.
     :param lakehouse_conn_id: connection with the profile. (templated)
-    :param aws_conn_id: Airflow's AWS connection for drops in S3; None takes what boto3 finds on the machine. (templated)
+    :param aws_conn_id: Airflow's AWS connection for drops in S3; None takes what boto3 finds. (templated)
     """
 
     template_fields = ("raw", "dt", "lakehouse_conn_id", "aws_conn_id")
     ui_color = "#e6f1f2"
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what users set; each has a default
         self,
         *,
         raw: str | None = None,

@@ -42,7 +42,7 @@ class SparkJobTrigger(BaseTrigger):
         )
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
-        """Yield one event: ``status`` (a job state, ``timeout`` or ``error``), ``reason``, ``error_type``, ``handle``."""
+        """Yield one event: ``status`` (a job state, ``timeout``, ``error``), ``reason``, ``error_type``, ``handle``."""
         try:
             status = await self._wait()
         except Exception as error:  # noqa: BLE001 - raised here, the task would only see "Trigger failure"

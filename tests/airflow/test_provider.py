@@ -28,7 +28,7 @@ from airflow_lakehouse.provider_info import get_provider_info
 if TYPE_CHECKING:
     from types import ModuleType
 
-HELPERS = {"airflow_lakehouse.operators.edge", "airflow_lakehouse.sensors.base", "airflow_lakehouse.triggers.base"}
+HELPERS = {"airflow_lakehouse.operators.outcome", "airflow_lakehouse.sensors.base", "airflow_lakehouse.triggers.base"}
 
 
 def _modules(package: ModuleType) -> set[str]:
@@ -146,3 +146,19 @@ def test_the_plugin_loads() -> None:
     """The class behind the plugin entry point is an Airflow plugin with the name users see."""
     assert issubclass(LakehousePlugin, AirflowPlugin)
     assert LakehousePlugin.name == "lakehouse"
+
+
+def test_airflow_knows_the_connection_type() -> None:
+    """The installed provider is found by Airflow: its connection type, its hook and every field of its form."""
+    from airflow.providers_manager import ProvidersManager
+
+    manager = ProvidersManager()
+    assert "airflow-lakehouse" in manager.providers
+    hook = manager.hooks["lakehouse"]
+    assert hook is not None
+    assert hook.hook_class_name == "airflow_lakehouse.hooks.lakehouse.LakehouseHook"
+    assert hook.connection_testable
+    widgets = {name for name in manager.connection_form_widgets if name.startswith("extra__lakehouse__")}
+    assert {name.removeprefix("extra__lakehouse__") for name in widgets} == set(
+        get_provider_info()["connection-types"][0]["conn-fields"]
+    )

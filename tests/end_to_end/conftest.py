@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +15,7 @@ from airflow_lakehouse.spark.catalog import load_pyiceberg
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 PATIENT = {"resourceType": "Patient", "id": "p1", "birthDate": "1970-01-01", "meta": {"versionId": "1"}}
 ENCOUNTER = {

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from airflow_lakehouse.cli.airflow_home import AirflowHome
 
-pytestmark = [pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.timeout(900)]
 
 
 def test_a_drop_becomes_gold_and_a_second_run_changes_nothing(

@@ -6,7 +6,6 @@ import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
@@ -19,6 +18,7 @@ from airflow_lakehouse.hooks.raw_drop import look_at_drop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 FILES = {
     "fhir/dt=2026-01-15/Patient.ndjson": 10,

@@ -20,8 +20,8 @@ def main() -> int:
     parser.add_argument("--result", type=Path)
     given = parser.parse_args()
     arguments = json.loads(given.arguments.read_text())
-    print("2026-01-15T10:00:00 INFO airflow_lakehouse.tiny: started", flush=True)
-    print("Patient Jane Roe was born on 1970-01-01", flush=True)
+    sys.stderr.write("2026-01-15 10:00:00,123 INFO airflow_lakehouse.tiny: started\n")
+    sys.stderr.write("Patient Jane Roe was born on 1970-01-01\n")
     with Path(arguments["starts"]).open("a") as starts:
         starts.write(f"{os.getpid()}\n")
     if given.job == "crash":

@@ -19,7 +19,7 @@ def main() -> int:
     given = parser.parse_args()
     arguments = json.loads(given.arguments.read_text())
     control = Path(os.environ["ECHO_CONTROL"])
-    print("2026-01-15T10:00:00 INFO airflow_lakehouse.echo: reading", flush=True)
+    sys.stderr.write("2026-01-15 10:00:00,123 INFO airflow_lakehouse.echo: reading\n")
     while control.read_text() == "wait":
         time.sleep(0.02)
     word = control.read_text()

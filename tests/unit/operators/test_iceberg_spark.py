@@ -18,8 +18,8 @@ from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskD
 
 from airflow_lakehouse.assets import job_assets
 from airflow_lakehouse.hooks.spark import JobState, LocalRunner
-from airflow_lakehouse.operators.edge import small_result
 from airflow_lakehouse.operators.iceberg_spark import IcebergSparkOperator
+from airflow_lakehouse.operators.outcome import small_result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

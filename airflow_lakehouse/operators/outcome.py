@@ -1,34 +1,17 @@
-"""The edge to Airflow: our errors become Airflow's here, and job results become small enough for XCom."""
+"""What a job left behind: an error of the right class, or counts small enough for XCom."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse import exceptions
-from airflow_lakehouse._compat import AirflowException, AirflowFailException
-from airflow_lakehouse.exceptions import AuditError, JobCancelledError, JobError, LakehouseError, UsageError
+from airflow_lakehouse.exceptions import JobCancelledError, JobError, LakehouseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from airflow_lakehouse.hooks.spark import JobStatus
-
-_NO_RETRY: Final = (UsageError, AuditError)
-"""Errors that a second attempt meets again: somebody has to mend the input, the connection or the data."""
 
 _LEFT_OUT: Final = 100
 """How many tables or reasons an XCom lists at most."""
-
-
-@contextmanager
-def airflow_errors() -> Iterator[None]:
-    """Turn this package's errors into Airflow's: those that a retry cannot mend fail the task at once."""
-    try:
-        yield
-    except LakehouseError as error:
-        kind = AirflowFailException if isinstance(error, _NO_RETRY) else AirflowException
-        raise kind(f"{type(error).__name__}: {error}") from error
 
 
 def job_failure(job: str, status: JobStatus) -> LakehouseError:
