@@ -76,7 +76,7 @@ def read_documents(arguments: JobArguments) -> None:
     with stage("reading documents", len(documents)) as step:
         read_batch(
             documents,
-            textract=arguments.profile.textract_uri,
+            textract_dir=arguments.profile.textract_uri,
             engine=arguments.profile.ocr,
             on_progress=lambda _: step(),
         )
