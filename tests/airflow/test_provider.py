@@ -151,10 +151,11 @@ def test_the_plugin_loads() -> None:
 def test_airflow_knows_the_connection_type() -> None:
     """The installed provider is found by Airflow: its connection type, its hook and every field of its form."""
     from airflow.providers_manager import ProvidersManager
+    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
     manager = ProvidersManager()
     assert "airflow-lakehouse" in manager.providers
-    hook = manager.hooks["lakehouse"]
+    hook = ProvidersManagerTaskRuntime().hooks["lakehouse"]
     assert hook is not None
     assert hook.hook_class_name == "airflow_lakehouse.hooks.lakehouse.LakehouseHook"
     assert hook.connection_testable
