@@ -8,7 +8,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from airflow_lakehouse.exceptions import InputError
 
@@ -84,7 +84,7 @@ class LocalFolder:
 
     def uri(self, name: str) -> str:
         """As :meth:`Folder.uri`."""
-        return (self.root / name).as_uri()
+        return f"file://{(self.root / name).as_posix()}"
 
 
 class ArrowFolder:
@@ -164,7 +164,7 @@ def _local_path(uri: str) -> Path | None:
     if "://" not in uri:
         return Path(uri).expanduser().absolute()
     parts = urlsplit(uri)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+    return Path(uri.removeprefix("file://")) if parts.scheme == "file" else None
 
 
 def _store(uri: str) -> tuple[FileSystem, str]:

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from airflow_lakehouse.exceptions import OcrError
 from airflow_lakehouse.ocr import blocks as kinds
 from airflow_lakehouse.ocr.blocks import Block, PageRead, PageResult
 from airflow_lakehouse.ocr.engine import engine_version
@@ -106,6 +107,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
         self._buffer = b""
         self._served = 0
+        self._is_stopped = False
 
     def __enter__(self) -> Self:
         return self
@@ -129,6 +131,16 @@ class Worker:
                     continue
         process.wait()
 
+    def stop(self) -> None:
+        """Make a :meth:`read` that is under way in another thread end soon, with an error.
+
+        Only the process is ended here; its pipes belong to the thread that reads them.
+        """
+        self._is_stopped = True
+        process = self._process
+        if process is not None:
+            process.kill()
+
     def read(
         self, path: Path, doc_sha256: str, *, done: Collection[PageResult] = (), on_page: OnPage | None = None
     ) -> DocumentResult:
@@ -138,6 +150,7 @@ class Worker:
         :param doc_sha256: hex sha256 of its bytes.
         :param done: results of pages that need not be read again.
         :param on_page: called with each page as it is read; without it the result holds them.
+        :raises OcrError: when :meth:`stop` was called.
         """
         result = DocumentResult(doc_sha256, self.engine, self.engine_version)
         rejected = preflight(path, self.limits)
@@ -152,7 +165,11 @@ class Worker:
         """Send a request, to a new process where there is none.
 
         :param values: the request.
+        :raises _Gone: when the process is lost.
+        :raises OcrError: when :meth:`stop` was called.
         """
+        if self._is_stopped:
+            raise OcrError("reading was stopped", remedy="run it again; what was read is kept")
         if self._served >= _DOCUMENTS_A_PROCESS:
             self.close()
         if self._process is None:

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -160,11 +160,14 @@ def read_batch(  # noqa: PLR0913 - everything but the documents is an option
     every = [one if isinstance(one, DocumentToRead) else DocumentToRead.of(one) for one in documents]
     # Threads of all processes together: as many as there are cores.
     threads = max(1, min(4, (os.cpu_count() or 1) // workers))
+    # Closed in this order: the threads first, then the processes they read with.
     with closing(_Workers(engine, limits or Limits(), threads)) as pool, ThreadPoolExecutor(workers) as executor:
         try:
             outcomes = list(executor.map(lambda document: batch.one(document, pool), every))
         except BaseException:
-            executor.shutdown(cancel_futures=True)
+            # Not after the documents in hand: a task that is told to stop has seconds, and what is stored is resumed.
+            executor.shutdown(wait=False, cancel_futures=True)
+            pool.stop()
             raise
     return _report(outcomes, time.monotonic() - started)
 
@@ -177,22 +180,25 @@ class _Workers:
     limits: Limits
     threads: int
     _free: SimpleQueue[Worker] = field(default_factory=SimpleQueue)
+    _all: list[Worker] = field(default_factory=list)
 
     def take(self) -> Worker:
         try:
             return self._free.get_nowait()
         except Empty:
-            return Worker(self.engine, self.limits, self.threads)
+            self._all.append(Worker(self.engine, self.limits, self.threads))
+            return self._all[-1]
 
     def give_back(self, worker: Worker) -> None:
         self._free.put(worker)
 
+    def stop(self) -> None:
+        for worker in list(self._all):
+            worker.stop()
+
     def close(self) -> None:
-        while True:
-            try:
-                self._free.get_nowait().close()
-            except Empty:
-                return
+        for worker in self._all:
+            worker.close()
 
 
 @dataclass
@@ -219,14 +225,15 @@ class _Batch:
         return self._outcome(document, REUSED, manifest, pointer.result) if manifest else None
 
     def _read(self, document: DocumentToRead, pool: _Workers) -> DocumentOutcome:
-        try:
-            with local_copy(document.source_uri) as path:
+        with ExitStack() as stack:
+            try:
+                path = stack.enter_context(local_copy(document.source_uri))
                 doc_id = sha256_of(path)
-                # The same content under two names must not be read by two threads at once.
-                with self._content(doc_id):
-                    return self._read_content(document, path, doc_id, pool)
-        except OSError:
-            return self._outcome(document, UNREADABLE, None, "")
+            except OSError:
+                return self._outcome(document, UNREADABLE, None, "")
+            # The same content under two names must not be read by two threads at once.
+            stack.enter_context(self._content(doc_id))
+            return self._read_content(document, path, doc_id, pool)
 
     def _content(self, doc_id: str) -> threading.Lock:
         with self._lock:

@@ -52,7 +52,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, DocumentOutc
     paths = [path for folder in FOLDERS for path in sorted((DATA / folder).glob("*.pdf"))]
     found: list[DocumentOutcome] = []
     read_batch(
-        [DocumentToRead(path.as_uri(), sha256_of(path)) for path in paths],
+        [DocumentToRead(f"file://{path}", sha256_of(path)) for path in paths],
         textract_dir=tmp_path_factory.mktemp("ocr"),
         engine="local",
         limits=Limits(ocr_pages=2, page_seconds=60),

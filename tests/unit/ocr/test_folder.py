@@ -17,7 +17,7 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
     """Give the same folder through this machine's own calls and through Arrow's."""
     if request.param == "local":
         return LocalFolder(tmp_path)
-    return ArrowFolder(LocalFileSystem(), str(tmp_path), tmp_path.as_uri())
+    return ArrowFolder(LocalFileSystem(), str(tmp_path), f"file://{tmp_path}")
 
 
 def test_every_kind_of_folder_behaves_alike(folder: Folder) -> None:
@@ -50,5 +50,5 @@ def test_a_local_file_is_not_copied(tmp_path: Path) -> None:
     """A document on this machine is read where it is, also with blanks and umlauts in its name."""
     path = tmp_path / "Brief für Frau Müller.pdf"
     path.write_bytes(b"x")
-    with local_copy(path.as_uri()) as found:
+    with local_copy(f"file://{path}") as found:
         assert found == path

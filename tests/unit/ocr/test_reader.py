@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from airflow_lakehouse.exceptions import OcrError
 from airflow_lakehouse.ocr.limits import Limits
 from airflow_lakehouse.ocr.reader import Worker, read_document, sha256_of
 
@@ -77,13 +78,25 @@ def test_reading_twice_gives_the_same_blocks(make_pdf: Callable[..., bytes]) -> 
     assert [read.blocks for read in first.page_reads] == [read.blocks for read in second.page_reads]
 
 
-@pytest.mark.parametrize("rotate", [90, 180, 270])
-def test_a_page_shown_on_its_side_is_turned_upright(make_pdf: Callable[..., bytes], rotate: int) -> None:
+def test_a_page_shown_on_its_side_is_turned_upright(tmp_path: Path, make_pdf: Callable[..., bytes]) -> None:
     """A page whose text runs down or backwards when displayed gives the upright page's coordinates."""
-    (upright,) = read_document(make_pdf(["Sodium 139\nPotassium"]), engine="none").page_reads
-    (turned,) = read_document(make_pdf(["Sodium 139\nPotassium"], rotate=rotate), engine="none").page_reads
-    assert turned.result.rotation == 360 - rotate
-    assert (turned.result.width_pt, turned.result.height_pt) == (400, 600)
-    for a, b in zip(upright.blocks, turned.blocks, strict=True):
-        assert (a.text, a.reading_order) == (b.text, b.reading_order)
-        assert a.polygon == pytest.approx(b.polygon, abs=1e-4)
+    found = {}
+    with Worker("none") as worker:
+        for rotate in (0, 90, 180, 270):
+            path = tmp_path / f"{rotate}.pdf"
+            path.write_bytes(make_pdf(["Sodium 139\nPotassium"], rotate=rotate))
+            (found[rotate],) = worker.read(path, "a" * 64).page_reads
+    for rotate in (90, 180, 270):
+        result = found[rotate].result
+        assert (result.rotation, result.width_pt, result.height_pt) == (360 - rotate, 400, 600)
+        for a, b in zip(found[0].blocks, found[rotate].blocks, strict=True):
+            assert (a.id, a.text) == (b.id, b.text)
+            assert a.polygon == pytest.approx(b.polygon, abs=1e-4)
+
+
+def test_stop_ends_a_reading_of_another_thread(tmp_path: Path, make_pdf: Callable[..., bytes]) -> None:
+    """A task that is told to stop does not wait for the document in hand."""
+    path = tmp_path / "a.pdf"
+    path.write_bytes(make_pdf([LONG] * 12))
+    with Worker("none") as worker, pytest.raises(OcrError, match="stopped"):
+        worker.read(path, sha256_of(path), on_page=lambda _read: worker.stop())

@@ -27,7 +27,7 @@ def drop(tmp_path: Path) -> Callable[[str, bytes], SourceFile]:
         path = tmp_path / name
         path.write_bytes(data)
         etag = hashlib.sha256(data).hexdigest()
-        return SourceFile(path.as_uri(), etag, len(data), "2026-01-15", "clinic", str(tmp_path / "ocr"))
+        return SourceFile(f"file://{path}", etag, len(data), "2026-01-15", "clinic", str(tmp_path / "ocr"))
 
     return put
 
@@ -169,6 +169,16 @@ def test_a_file_that_vanished_does_not_stop_the_batch(
     report = _read(gone, here)
     assert (report.unreadable, report.read) == (1, 1)
     assert not DocumentsParser().is_ready(gone)
+
+
+def test_results_that_cannot_be_stored_stop_the_batch(
+    drop: Callable[..., SourceFile], make_pdf: Callable[..., bytes], tmp_path: Path
+) -> None:
+    """A results folder that cannot be written is an error of the run, not of the documents."""
+    file = drop("a.pdf", make_pdf(["one"]))
+    (tmp_path / "ocr").write_bytes(b"a file where the folder should be")
+    with pytest.raises(OSError, match="ocr"):
+        _read(file)
 
 
 def test_a_document_that_nobody_read_is_said_to_be(
