@@ -75,7 +75,8 @@ class Profile:
         """The warehouse as a URI without a slash at its end; Spark and PyIceberg must agree on it to the letter."""
         if "://" in self.warehouse and not self.warehouse.startswith("file://"):
             return self.warehouse.rstrip("/")
-        return self.warehouse_dir.as_uri()
+        # Spelled as the path is: Hadoop takes percent signs literally and would write beside the directory.
+        return f"file://{self.warehouse_dir.as_posix()}"
 
     @property
     def catalog_file(self) -> Path:

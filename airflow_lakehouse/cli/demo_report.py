@@ -42,7 +42,7 @@ def in_words(result: dict[str, Any]) -> str:
     :param result: what the task returned.
     """
     plain = {"files": "file", "documents": "document", "pages_ok": "page", "pages_failed": "unreadable page"}
-    words = [_counted(result[name], word) for name, word in plain.items() if isinstance(result.get(name), int)]
+    words = [_counted(result[name], word) for name, word in plain.items() if isinstance(result.get(name), int) and (result[name] or name == "files")]
     if result.get("dt"):
         words.append(_counted(len(result["dt"]), "day"))
     if result.get("tables"):

@@ -109,7 +109,7 @@ def list_files(raw: str, scope: Scope, textract: str = "") -> Iterator[SourceFil
 def _list_local(raw: str) -> Iterator[tuple[str, str, int, str]]:
     root = files.local_path(raw) or Path(raw)
     if root.is_file():
-        yield root.as_uri(), root.name, root.stat().st_size, ""
+        yield files.file_uri(root), root.name, root.stat().st_size, ""
         return
     if not root.is_dir():
         raise InputError(f"the raw drop {root} does not exist", legal="a folder, a file or s3://bucket/prefix")
@@ -118,7 +118,7 @@ def _list_local(raw: str) -> Iterator[tuple[str, str, int, str]]:
         for name in sorted(names):
             path = Path(folder) / name
             if not name.startswith(_MARKERS) and path.is_file():
-                yield path.as_uri(), path.relative_to(root).as_posix(), path.stat().st_size, ""
+                yield files.file_uri(path), path.relative_to(root).as_posix(), path.stat().st_size, ""
 
 
 def _unreadable(error: OSError) -> None:

@@ -7,7 +7,6 @@ import io
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
-from urllib.parse import unquote, urlsplit
 
 from airflow_lakehouse.exceptions import InputError
 
@@ -24,10 +23,20 @@ def local_path(uri: str) -> Path | None:
 
     :param uri: a path, ``file://...`` or another URI.
     """
-    if "://" not in uri:
-        return Path(uri).expanduser().absolute()
-    parts = urlsplit(uri)
-    return Path(unquote(parts.path)) if parts.scheme == "file" else None
+    if uri.startswith("file://"):
+        return Path(uri.removeprefix("file://"))
+    return None if "://" in uri else Path(uri).expanduser().absolute()
+
+
+def file_uri(path: Path) -> str:
+    """Return the URI of a path, spelled as the path is.
+
+    Percent signs would make ``dt=2026-01-15`` into ``dt%3D2026-01-15``: no reader would find the file by it, and no
+    DocumentReference either.
+
+    :param path: absolute.
+    """
+    return f"file://{path.as_posix()}"
 
 
 def filesystem(uri: str) -> tuple[FileSystem, str]:

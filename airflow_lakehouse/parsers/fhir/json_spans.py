@@ -73,7 +73,8 @@ def value_span(text: str, place: int) -> Span:
     try:
         _, end = _DECODER.raw_decode(text, place)
     except json.JSONDecodeError as error:
-        raise MalformedJsonError(error.pos) from error
+        # A string that never ends is reported where it begins; what is wrong is the end of the text.
+        raise MalformedJsonError(len(text) if "Unterminated" in error.msg else error.pos) from error
     except (ValueError, RecursionError) as error:
         raise MalformedJsonError(place) from error
     return Span(place, end)
