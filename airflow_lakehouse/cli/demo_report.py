@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from airflow_lakehouse.profile import Profile
 
 PREVIEW_ROWS: Final = 5
-_NARROWEST: Final = 100
+_NARROWEST: Final = 120
+_UNTOLD: Final = ("source_system", "source_uri", "doc_id", "code_system", "replaced_by")
 
 
 def render(home: AirflowHome, seconds: dict[str, float]) -> str:
@@ -42,7 +43,7 @@ def in_words(result: dict[str, Any]) -> str:
     :param result: what the task returned.
     """
     plain = {"files": "file", "documents": "document", "pages_ok": "page", "pages_failed": "unreadable page"}
-    words = [_counted(result[name], word) for name, word in plain.items() if isinstance(result.get(name), int) and (result[name] or name == "files")]
+    words = [_counted(result[name], word) for name, word in plain.items() if result.get(name)]
     if result.get("dt"):
         words.append(_counted(len(result["dt"]), "day"))
     if result.get("tables"):
@@ -84,11 +85,12 @@ def _quarantine(profile: Profile) -> str:
 
 
 def _fitting(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Keep as many leading columns as a terminal line has room for."""
-    room = max(_NARROWEST, shutil.get_terminal_size().columns)
+    """Keep as many telling columns as a terminal line has room for: not those that are empty, or address a file."""
+    room = max(_NARROWEST, shutil.get_terminal_size().columns) - len(" (+99 columns)")
     names = list(rows[0]) if rows else []
+    telling = [name for name in names if name not in _UNTOLD and any(row[name] is not None for row in rows)]
     kept: list[str] = []
-    for name in names:
+    for name in telling:
         column = as_text([{name: row[name]} for row in rows]).splitlines()
         room -= max(len(line) for line in column) + 2
         if room < 0 and kept:

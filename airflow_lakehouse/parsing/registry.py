@@ -80,7 +80,8 @@ def load_registry(modules: Iterable[str] = ()) -> Registry:
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
-    paths = tuple(str(path) for path in modules)
+    # Absolute: Spark workers load the same files, from another working directory.
+    paths = tuple(str(Path(path).expanduser().absolute()) for path in modules)
     for entry_point, name in _BUILT_IN.items():
         # Under the names of their entry points, which are then not registered a second time. Without the entry
         # points they still load, as in the bundle that is shipped to a cluster.

@@ -1,0 +1,119 @@
+"""However a drop is cut into runs, silver says the same."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_lakehouse.cli.show import read_rows
+from airflow_lakehouse.profile import Profile
+from tests.spark.helpers import load, silver_content, snapshots, write_lines
+
+pytestmark = pytest.mark.spark
+
+
+def _copy(source: Path, target: Path, *days: str) -> Path:
+    for day in days:
+        shutil.copytree(source / "fhir" / f"dt={day}", target / "fhir" / f"dt={day}")
+    return target
+
+
+def test_two_runs_give_what_one_gives(warehouse: Profile, sample: Path, tmp_path: Path) -> None:
+    """Day by day, in either order, and all at once give the same silver; running again commits nothing."""
+    first, second = "2026-01-15", "2026-01-16"
+    at_once = Profile(str(tmp_path / "at_once"))
+    load(at_once, sample)
+    load(warehouse, _copy(sample, tmp_path / "drop", second))
+    load(warehouse, _copy(sample, tmp_path / "drop", first))
+    assert silver_content(warehouse) == silver_content(at_once)
+
+    before = snapshots(warehouse)
+    bronze, silver = load(warehouse, tmp_path / "drop")
+    assert (bronze.status, silver.status) == ("unchanged", "unchanged")
+    assert snapshots(warehouse) == before
+
+
+def test_an_older_version_never_wins(warehouse: Profile, sample: Path) -> None:
+    """The sample's second day repeats patient 1 in an older version; the newer one stays."""
+    load(warehouse, sample)
+    cities = {row["patient_id"]: row["city"] for row in read_rows(warehouse, "silver_dim_patient")}
+    assert cities["pat-000001"] != "Stale City"
+    assert "New City" in cities.values()
+
+
+def _observation(identity: str, time: str, value: str, **more: Any) -> dict[str, Any]:
+    return {
+        "resourceType": "Observation",
+        "id": identity,
+        "status": "final",
+        "code": {"coding": [{"system": "http://loinc.org", "code": "1-1"}]},
+        "subject": {"reference": "Patient/p"},
+        "effectiveDateTime": time,
+        "valueString": value,
+        **more,
+    }
+
+
+def _versioned(version: int) -> dict[str, Any]:
+    return {"meta": {"versionId": str(version), "lastUpdated": f"2026-01-{version:02d}T00:00:00Z"}}
+
+
+def test_an_observation_that_moves_leaves_no_ghost(warehouse: Profile, tmp_path: Path) -> None:
+    """Its old key is freed, and what had lost that key to it gets the key back."""
+    drop = tmp_path / "drop"
+    write_lines(
+        drop / "1.ndjson",
+        _observation("a", "2026-01-01T10:00:00Z", "one", **_versioned(9)),
+        _observation("b", "2026-01-01T10:00:00Z", "two", **_versioned(5)),
+    )
+    load(warehouse, drop)
+    assert [row["observation_id"] for row in read_rows(warehouse, "silver_fct_observation")] == ["a"]
+    (lost,) = read_rows(warehouse, "silver_observation_collisions")
+    assert (lost["observation_id"], lost["collision_reason"], lost["winner_observation_id"]) == ("b", "SAME_KEY", "a")
+
+    write_lines(drop / "2.ndjson", _observation("a", "2026-01-02T10:00:00Z", "one", **_versioned(10)))
+    load(warehouse, drop)
+    held = {row["observation_id"]: row["obs_time"].day for row in read_rows(warehouse, "silver_fct_observation")}
+    assert held == {"a": 2, "b": 1}
+    assert read_rows(warehouse, "silver_observation_collisions") == []
+
+
+def test_a_tombstone_deletes_and_a_later_version_revives(warehouse: Profile, tmp_path: Path) -> None:
+    """A Bundle's DELETE takes the patient out of silver; a newer version brings it back; an older one does not."""
+    drop = tmp_path / "drop"
+    patient = {"resourceType": "Patient", "id": "p", "gender": "female"}
+    write_lines(drop / "1.ndjson", patient | _versioned(3), {"resourceType": "Patient", "id": "q"})
+    load(warehouse, drop)
+    delete = {"request": {"method": "DELETE", "url": "Patient/q"}}
+    write_lines(drop / "2.json", {"resourceType": "Bundle", "type": "transaction", "entry": [delete]})
+    load(warehouse, drop)
+    assert {row["patient_id"] for row in read_rows(warehouse, "silver_dim_patient")} == {"p"}
+    write_lines(drop / "3.ndjson", {"resourceType": "Patient", "id": "q"} | _versioned(4))
+    load(warehouse, drop)
+    assert {row["patient_id"] for row in read_rows(warehouse, "silver_dim_patient")} == {"p", "q"}
+
+
+def test_an_overwritten_file_replaces_what_it_said(warehouse: Profile, tmp_path: Path) -> None:
+    """Rows of a file's older version stay in bronze and leave silver, unless the newer version says them too."""
+    drop = tmp_path / "drop"
+    write_lines(drop / "1.ndjson", *({"resourceType": "Patient", "id": name} for name in "pq"))
+    load(warehouse, drop)
+    write_lines(drop / "1.ndjson", {"resourceType": "Patient", "id": "q", "gender": "male"})
+    load(warehouse, drop)
+    assert len(read_rows(warehouse, "bronze_fhir_patient")) == 3
+    (kept,) = read_rows(warehouse, "silver_dim_patient")
+    assert (kept["patient_id"], kept["gender"]) == ("q", "male")
+
+
+def test_two_hospitals_do_not_collide(warehouse: Profile, tmp_path: Path) -> None:
+    """The same id from two source systems is two patients."""
+    for name in ("north", "south"):
+        write_lines(
+            tmp_path / f"drop/fhir/source={name}/dt=2026-01-01/p.ndjson", {"resourceType": "Patient", "id": "p"}
+        )
+    load(warehouse, tmp_path / "drop")
+    held = {(row["source_system"], row["patient_id"]) for row in read_rows(warehouse, "silver_dim_patient")}
+    assert held == {("north", "p"), ("south", "p")}
