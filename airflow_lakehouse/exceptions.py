@@ -7,10 +7,10 @@
     │   ├── InputError            the raw drop is absent, empty or cannot be read
     │   ├── ConfigurationError    a profile, connection or option is wrong
     │   ├── SetupError            Java, a jar or an optional package is missing
+    │   ├── OcrError              an engine for reading pages is unknown, or is not installed
     │   └── TableNotFoundError    no such table in this warehouse
     ├── TableContractError        a table definition contradicts itself
     ├── ParserError               a parser cannot be loaded, or broke its contract
-    ├── OcrError                  an engine for reading pages is unknown or cannot start
     ├── EngineError               the Spark engine cannot be started or reached
     ├── JobError                  a job ended without a result
     │   └── JobCancelledError     somebody stopped it
@@ -91,8 +91,8 @@ class ParserError(LakehouseError):
     """A parser cannot be loaded or broke its contract."""
 
 
-class OcrError(LakehouseError):
-    """An engine for reading pages is unknown or cannot start."""
+class OcrError(UsageError):
+    """An engine for reading pages is unknown, or is not installed."""
 
 
 class EngineError(LakehouseError):

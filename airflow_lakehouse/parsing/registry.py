@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pluggy
 
-from airflow_lakehouse.exceptions import ParserError
+from airflow_lakehouse.exceptions import ConfigurationError, ParserError
 from airflow_lakehouse.parsing import hookspecs
 from airflow_lakehouse.parsing.model import Parser, RecordParser
 
@@ -75,6 +75,7 @@ def load_registry(modules: Iterable[str] = ()) -> Registry:
     """Build the registry: installed distributions, single files, then the built-in parsers.
 
     :param modules: paths of single-file plugins.
+    :raises ConfigurationError: when a file does not exist.
     :raises ParserError: when a plugin cannot be imported, is no parser, or takes a name that is taken. A plugin that
         fails is never skipped: its files would end in quarantine as unknown, and nobody would look for the reason here.
     """
@@ -110,7 +111,7 @@ def _load_entry_points(manager: pluggy.PluginManager) -> None:
 
 def _import_file(path: str) -> ModuleType:
     if not Path(path).is_file():
-        raise ParserError(f"the parser file {path!r} does not exist", remedy="give the path of a Python file")
+        raise ConfigurationError(f"the parser file {path!r} does not exist", remedy="give the path of a Python file")
     # Named after the path, so that two files called parser.py do not replace one another in sys.modules.
     name = f"airflow_lakehouse_plugin_{sha256(path.encode()).hexdigest()[:12]}"
     if name in sys.modules:

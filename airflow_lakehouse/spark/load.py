@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.spark import schema
 from airflow_lakehouse.spark.catalog import find_table
+from airflow_lakehouse.spark.create import create_table
 from airflow_lakehouse.tables import ALL
 
 if TYPE_CHECKING:
@@ -38,16 +39,15 @@ class Change:
         return asdict(self)
 
 
-def ensure_tables(spark: SparkSession, catalog: Catalog, more: Iterable[Table] = ()) -> None:
+def ensure_tables(catalog: Catalog, more: Iterable[Table] = ()) -> None:
     """Create the tables that do not exist, so that readers of an early lakehouse find empty tables, not errors.
 
-    :param spark: the session.
-    :param catalog: the same catalog through PyIceberg.
+    :param catalog: the catalog.
     :param more: tables of outside parsers.
     """
     for table in missing_tables(catalog, more):
-        spark.sql(f"CREATE NAMESPACE IF NOT EXISTS {schema.CATALOG_NAME}.{table.namespace}")
-        spark.sql(schema.create_statement(table))
+        catalog.create_namespace_if_not_exists(table.namespace)
+        create_table(catalog, table)
 
 
 def missing_tables(catalog: Catalog, more: Iterable[Table] = ()) -> list[Table]:

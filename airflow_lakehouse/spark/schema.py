@@ -1,4 +1,4 @@
-"""Spark schema, DDL and MERGE text of a table, derived from its definition."""
+"""Properties and MERGE text of a table, derived from its definition."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from airflow_lakehouse.profile import CATALOG_NAME
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airflow_lakehouse.tables import Partition, Table
+    from airflow_lakehouse.tables import Table
 
 _PROPERTIES: Final = {
     # Version 2: PyIceberg, Athena and the sensors read it; it has the row-level deletes a guarded MERGE needs.
@@ -40,30 +40,12 @@ def qualified(table: Table) -> str:
     return f"{CATALOG_NAME}.{table.namespace}.{table.name}"
 
 
-def fields(table: Table) -> str:
-    """Return the columns as a Spark schema string, without constraints.
+def properties(table: Table) -> dict[str, str]:
+    """Return the Iceberg properties a table is created with.
 
     :param table: the table.
     """
-    return ", ".join(f"`{column.name}` {_sql_type(column.type)}" for column in table.columns)
-
-
-def create_statement(table: Table) -> str:
-    """Return the statement that creates a table where it does not exist.
-
-    :param table: the table.
-    """
-    columns = ",\n  ".join(
-        f"`{column.name}` {_sql_type(column.type)}{' NOT NULL' if column.required else ''} COMMENT '{_quoted(column.doc)}'"
-        for column in table.columns
-    )
-    partitions = f"\nPARTITIONED BY ({', '.join(map(_transform, table.partitions))})" if table.partitions else ""
-    chosen = {**_PROPERTIES, **(_BRONZE_PROPERTIES if table.namespace == "bronze" else {})}
-    properties = ", ".join(f"'{name}'='{value}'" for name, value in chosen.items())
-    return (
-        f"CREATE TABLE IF NOT EXISTS {qualified(table)} (\n  {columns})\nUSING iceberg{partitions}\n"
-        f"COMMENT '{_quoted(table.grain)}'\nTBLPROPERTIES ({properties})"
-    )
+    return {**_PROPERTIES, **(_BRONZE_PROPERTIES if table.namespace == "bronze" else {})}
 
 
 def insert_new_statement(table: Table, source: str, prune: str = "true") -> str:
@@ -121,19 +103,3 @@ def _insert(table: Table) -> str:
 
 def _same(key: tuple[str, ...]) -> str:
     return " AND ".join(f"t.`{name}` = s.`{name}`" for name in key)
-
-
-def _transform(partition: Partition) -> str:
-    if partition.transform == "identity":
-        return f"`{partition.column}`"
-    if partition.transform == "bucket":
-        return f"bucket({partition.width}, `{partition.column}`)"
-    return f"{partition.transform}s(`{partition.column}`)"
-
-
-def _sql_type(type_: str) -> str:
-    return {"long": "bigint"}.get(type_, type_)
-
-
-def _quoted(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")

@@ -35,7 +35,7 @@ def lakehouse(remote: str, tmp_path_factory: pytest.TempPathFactory) -> Profile:
     profile = Profile(warehouse=str(tmp_path_factory.mktemp("warehouse")))
     create_local_catalog(profile)
     with open_session(profile, remote) as spark:
-        ensure_tables(spark, load_pyiceberg(profile))
+        ensure_tables(load_pyiceberg(profile))
         write_rows(spark)
     return profile
 

@@ -2,135 +2,210 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import random
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_lakehouse.exceptions import SetupError
+
 if TYPE_CHECKING:
-    from airflow_lakehouse.cli.sample.report import SampleReport
+    from collections.abc import Callable
+    from datetime import date
+    from pathlib import Path
+
+    from airflow_lakehouse.cli.sample.report import Tally
     from airflow_lakehouse.cli.sample.world import Person
 
-_MARGIN: Final = 72
+    Drawer = Callable[["_Case"], tuple[bytes, int]]
+
+_LIBRARIES: Final = ("reportlab", "PIL", "pypdfium2")
+_POINTS_PER_INCH: Final = 72
+_LEFT: Final = 72
+_TOP: Final = 770
 _LINE: Final = 18
-_DPI: Final = 200
-_SKEW_DEGREES: Final = 0.6
-_LETTER_LINES: Final = (
-    "Dear colleague,",
-    "thank you for referring this patient to our clinic.",
-    "The patient was seen for a routine follow-up visit.",
-    "Blood pressure was 128/82 mmHg, heart rate 71 per minute.",
-    "Metformin 500 mg twice daily was continued.",
-    "We recommend a control of HbA1c in three months.",
-)
-_TABLE: Final = (
-    ("Test", "Result", "Unit", "Reference"),
-    ("Glucose", "102", "mg/dL", "70 - 110"),
-    ("Creatinine", "0.94", "mg/dL", "0.60 - 1.20"),
-    ("HbA1c", "6.30", "%", "4.00 - 6.00"),
-    ("Sodium", "139", "mmol/L", "135 - 145"),
+_ROW: Final = 24
+_COLUMN: Final = 115
+_MOST_SKEW_DEGREES: Final = 0.8
+_NOISE: Final = 0.06
+_CLINICS: Final = ("Riverside Clinic", "St. Anne Hospital", "Northgate Medical Center")
+_DIAGNOSES: Final = ("type 2 diabetes mellitus", "hypertension", "asthma", "chronic heart failure")
+_HEADER: Final = ("Test", "Result", "Unit", "Reference")
+_TESTS: Final = (
+    ("Glucose", "mg/dL", 70, 180, 0, "70 - 110"),
+    ("Creatinine", "mg/dL", 0.5, 2, 2, "0.60 - 1.20"),
+    ("HbA1c", "%", 4, 10, 2, "4.00 - 6.00"),
+    ("Sodium", "mmol/L", 130, 150, 0, "135 - 145"),
+    ("Potassium", "mmol/L", 3.2, 5.4, 1, "3.5 - 5.1"),
+    ("Hemoglobin", "g/dL", 9, 17, 1, "12.0 - 16.0"),
 )
 
 
-def write_documents(folder: Path, plan: list[tuple[str, str, Person]], seed: int, report: SampleReport) -> None:
+class _Case:
+    """What one document is about, and where its chances come from."""
+
+    def __init__(self, person: Person, chance: random.Random, day: date) -> None:
+        self.person, self.chance, self.day = person, chance, day
+
+    @property
+    def patient_line(self) -> str:
+        """Name, birth and record number, in letters that the standard fonts of PDF have."""
+        name = f"{' '.join(self.person.given)} {self.person.family}".encode("latin-1", "replace").decode("latin-1")
+        return f"Patient: {name}   Born: {self.person.birth_text}   MRN: {self.person.mrn}"
+
+
+def require_libraries() -> None:
+    """Check that what draws documents is there.
+
+    :raises SetupError: naming what is missing.
+    """
+    missing = [name for name in _LIBRARIES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise SetupError(
+            f"Sample documents need {', '.join(missing)}",
+            remedy="pip install 'airflow-lakehouse[local]', or ask for --documents 0",
+        )
+
+
+def write_documents(folder: Path, plan: list[tuple[str, str, Person]], seed: int, day: date, tally: Tally) -> None:
     """Write PDFs.
 
     :param folder: for them.
     :param plan: file name, kind (one of :data:`KINDS`) and patient of each.
-    :param seed: of the noise of scans.
-    :param report: counts what is written.
+    :param seed: of values, skew and noise.
+    :param day: date of the letters.
+    :param tally: counts what is written.
     """
     for name, kind, person in plan:
         folder.mkdir(parents=True, exist_ok=True)
-        content, pages = KINDS[kind](person, random.Random(f"{seed}/{name}"))  # noqa: S311 - sample data
+        content, pages = KINDS[kind](_Case(person, random.Random(f"{seed}/{name}"), day))  # noqa: S311 - sample data
         (folder / name).write_bytes(content)
-        report.files += 1
-        report.documents += 1
-        report.pages += pages
+        tally.files += 1
+        tally.documents += 1
+        tally.pages += pages
 
 
-def _letter(person: Person, chance: random.Random) -> tuple[bytes, int]:
-    del chance
-    return _drawn(lambda pdf: (_draw_letter(pdf, person), pdf.showPage(), _draw_table(pdf, person))), 2
+def _letter(case: _Case) -> tuple[bytes, int]:
+    return _drawn(case, _draw_letter, _draw_table), 2
 
 
-def _table(person: Person, chance: random.Random) -> tuple[bytes, int]:
-    del chance
-    return _drawn(lambda pdf: _draw_table(pdf, person)), 1
+def _table(case: _Case) -> tuple[bytes, int]:
+    return _drawn(case, _draw_table), 1
 
 
-def _with_blank(person: Person, chance: random.Random) -> tuple[bytes, int]:
-    del chance
-    return _drawn(lambda pdf: (_draw_letter(pdf, person), pdf.showPage())), 2
+def _with_blank(case: _Case) -> tuple[bytes, int]:
+    return _drawn(case, _draw_letter, _draw_nothing), 2
 
 
-def _scan(person: Person, chance: random.Random) -> tuple[bytes, int]:
-    from PIL import Image
-    from pypdfium2 import PdfDocument
-    from reportlab.lib.utils import ImageReader
-
-    digital, _ = _table(person, chance)
-    with PdfDocument(digital) as document:
-        page = document[0].render(scale=_DPI / 72, grayscale=True).to_pil()
-    noise = Image.frombytes("L", (page.width // 4, page.height // 4), chance.randbytes((page.width // 4) * (page.height // 4)))
-    page = page.rotate(_SKEW_DEGREES, fillcolor=255)
-    page = Image.blend(page, noise.resize(page.size), 0.06)
-    stored = io.BytesIO()
-    page.save(stored, "JPEG", quality=70)
-    width, height = page.width * 72 / _DPI, page.height * 72 / _DPI
-    stored.seek(0)
-    return _drawn(lambda pdf: pdf.drawImage(ImageReader(stored), 0, 0, width, height)), 1
+def _scanned_table(case: _Case) -> tuple[bytes, int]:
+    return _scanned(case, _drawn(case, _draw_table), 200), 1
 
 
-def _broken(person: Person, chance: random.Random) -> tuple[bytes, int]:
-    content, _ = _letter(person, chance)
+def _scanned_letter(case: _Case) -> tuple[bytes, int]:
+    return _scanned(case, _drawn(case, _draw_letter, _draw_table), 150), 2
+
+
+def _broken(case: _Case) -> tuple[bytes, int]:
+    content, _ = _letter(case)
     # A transfer that stopped: the header is there, the table of objects is not.
     return content[: len(content) // 5], 0
 
 
-KINDS: Final[dict[str, Callable[[Person, random.Random], tuple[bytes, int]]]] = {
+KINDS: Final[dict[str, Drawer]] = {
     "letter": _letter,
-    "scan": _scan,
+    "scan": _scanned_table,
     "blank": _with_blank,
     "table": _table,
-    "scan2": _scan,
+    "scanletter": _scanned_letter,
     "broken": _broken,
 }
 """Kinds of documents, in the order in which a sample takes them in turn."""
 
 
-def _drawn(draw: Callable[[Any], object]) -> bytes:
+def _drawn(case: _Case, *draws: Callable[[Any, _Case], None]) -> bytes:
+    """Return a PDF with one page for each function."""
     from reportlab.lib.pagesizes import A4
     from reportlab.pdfgen.canvas import Canvas
 
     content = io.BytesIO()
     # Invariant: without the time of day, the same page gives the same bytes.
     pdf = Canvas(content, pagesize=A4, invariant=1)
-    draw(pdf)
-    pdf.showPage()
+    for draw in draws:
+        draw(pdf, case)
+        pdf.showPage()
     pdf.save()
     return content.getvalue()
 
 
-def _draw_letter(pdf: Any, person: Person) -> None:
-    lines = ("Riverside Clinic", "Discharge letter", f"Patient: {_ascii(person)}  MRN: {person.mrn}", *_LETTER_LINES)
-    for number, line in enumerate(lines):
-        pdf.setFont("Helvetica-Bold" if number < 2 else "Helvetica", 14 if number < 2 else 11)  # noqa: PLR2004
-        pdf.drawString(_MARGIN, 770 - number * _LINE, line)
+def _scanned(case: _Case, digital: bytes, dots_per_inch: int) -> bytes:
+    """Return the pages of a PDF as a scanner would give them: images, a little askew, with noise."""
+    from pypdfium2 import PdfDocument
+    from reportlab.lib.utils import ImageReader
+
+    images = []
+    with PdfDocument(digital) as document:
+        for number in range(len(document)):
+            page = document[number].render(scale=dots_per_inch / _POINTS_PER_INCH, grayscale=True).to_pil()
+            images.append(_worn(page, case.chance))
+
+    def place(image: tuple[io.BytesIO, int, int]) -> Callable[[Any, _Case], None]:
+        stored, width, height = image
+        scale = _POINTS_PER_INCH / dots_per_inch
+        return lambda pdf, _: pdf.drawImage(ImageReader(stored), 0, 0, width * scale, height * scale)
+
+    return _drawn(case, *map(place, images))
 
 
-def _draw_table(pdf: Any, person: Person) -> None:
+def _worn(page: Any, chance: random.Random) -> tuple[io.BytesIO, int, int]:
+    """Return a page as a JPEG, with its width and height in pixels, after it went through a scanner."""
+    from PIL import Image
+
+    skew = chance.uniform(-_MOST_SKEW_DEGREES, _MOST_SKEW_DEGREES)
+    page = page.rotate(skew, resample=Image.Resampling.BICUBIC, fillcolor=255)
+    coarse = (page.width // 4, page.height // 4)
+    noise = Image.frombytes("L", coarse, chance.randbytes(coarse[0] * coarse[1])).resize(page.size)
+    stored = io.BytesIO()
+    Image.blend(page, noise, _NOISE).save(stored, "JPEG", quality=70)
+    return stored, page.width, page.height
+
+
+def _draw_letter(pdf: Any, case: _Case) -> None:
+    chance = case.chance
     pdf.setFont("Helvetica-Bold", 14)
-    pdf.drawString(_MARGIN, 770, "Laboratory report")
+    pdf.drawString(_LEFT, _TOP, chance.choice(_CLINICS))
+    pdf.drawString(_LEFT, _TOP - _LINE, "Discharge letter")
     pdf.setFont("Helvetica", 11)
-    pdf.drawString(_MARGIN, 740, f"Patient: {_ascii(person)}  MRN: {person.mrn}")
-    for row, cells in enumerate(_TABLE):
+    lines = (
+        f"Date: {case.day}",
+        case.patient_line,
+        "",
+        "Dear colleague,",
+        f"thank you for referring this patient, whom we treated for {chance.choice(_DIAGNOSES)}.",
+        f"Blood pressure at discharge was {chance.randint(105, 160)}/{chance.randint(60, 95)} mmHg.",
+        f"Heart rate was {chance.randint(55, 100)} per minute.",
+        f"Metformin {chance.choice((500, 850, 1000))} mg twice daily was continued.",
+        f"We recommend a control of HbA1c in {chance.choice(('two', 'three', 'six'))} months.",
+        "",
+        "With kind regards",
+    )
+    for number, line in enumerate(lines, 2):
+        pdf.drawString(_LEFT, _TOP - number * _LINE, line)
+
+
+def _draw_table(pdf: Any, case: _Case) -> None:
+    pdf.setFont("Helvetica-Bold", 14)
+    pdf.drawString(_LEFT, _TOP, "Laboratory report")
+    pdf.setFont("Helvetica", 11)
+    pdf.drawString(_LEFT, _TOP - 30, case.patient_line)
+    rows = [_HEADER]
+    for name, unit, low, high, digits, usual in _TESTS:
+        rows.append((name, f"{case.chance.uniform(low, high):.{digits}f}", unit, usual))
+    for row, cells in enumerate(rows):
+        height = _TOP - 70 - row * _ROW
         for column, cell in enumerate(cells):
-            pdf.drawString(_MARGIN + column * 115, 700 - row * 24, cell)
-        pdf.line(_MARGIN - 6, 694 - row * 24, _MARGIN + 440, 694 - row * 24)
+            pdf.drawString(_LEFT + column * _COLUMN, height, cell)
+        pdf.line(_LEFT - 6, height - 6, _LEFT + 4 * _COLUMN - 20, height - 6)
 
 
-def _ascii(person: Person) -> str:
-    """Return a name that the standard fonts of PDF have the letters for."""
-    return f"{person.given} {person.family}".encode("latin-1", "replace").decode("latin-1")
+def _draw_nothing(pdf: Any, case: _Case) -> None:
+    """Leave the page blank."""

@@ -6,92 +6,124 @@ Numbers are written as text and pasted in, so that 6.30 stays 6.30; ``json.dumps
 from __future__ import annotations
 
 import json
-import random
 import re
-from collections.abc import Iterator
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_lakehouse.cli.sample.world import recorded_at
+
 if TYPE_CHECKING:
+    import random
+    from datetime import date
+
     from airflow_lakehouse.cli.sample.world import Person, Visit
 
 Resource = dict[str, Any]
 
+SNOMED: Final = "http://snomed.info/sct"
+TERMINOLOGY: Final = "http://terminology.hl7.org/CodeSystem"
 _US_CORE: Final = "http://hl7.org/fhir/us/core/StructureDefinition"
-_LOINC: Final = "http://loinc.org"
-_UCUM: Final = "http://unitsofmeasure.org"
-_SNOMED: Final = "http://snomed.info/sct"
-_LABS: Final = (
-    ("2339-0", "Glucose", "mg/dL", 70, 180, 0),
-    ("4548-4", "Hemoglobin A1c", "%", 4, 10, 2),
-    ("2160-0", "Creatinine", "mg/dL", 0.5, 2, 2),
-    ("8310-5", "Body temperature", "Cel", 36, 39, 1),
-    ("8867-4", "Heart rate", "/min", 50, 120, 0),
+_CDC_RACE: Final = "urn:oid:2.16.840.1.113883.6.238"
+_RACES: Final = {
+    "2106-3": "White",
+    "2054-5": "Black or African American",
+    "2028-9": "Asian",
+    "2135-2": "Hispanic or Latino",
+    "2186-5": "Not Hispanic or Latino",
+}
+_CONDITIONS: Final = (
+    ("44054006", "Type 2 diabetes mellitus"),
+    ("38341003", "Hypertensive disorder"),
+    ("195967001", "Asthma"),
+    ("13645005", "Chronic obstructive lung disease"),
+    ("84114007", "Heart failure"),
 )
-_CONDITIONS: Final = (("44054006", "Type 2 diabetes mellitus"), ("38341003", "Hypertension"), ("195967001", "Asthma"))
+_TYPES: Final = {
+    "AMB": ("185349003", "Encounter for check up"),
+    "EMER": ("50849002", "Emergency room admission"),
+    "IMP": ("32485007", "Hospital admission"),
+}
+_PROCEDURES: Final = (("710824005", "Assessment of health"), ("84100007", "History taking"))
 _NUMBER: Final = re.compile(r'"@(-?[0-9.eE+-]+)@"')
-_OPEN_DAYS: Final = 30
+# Made once: json.dumps with options makes a new one for every record, a fifth of the time of a large sample.
+_COMPACT: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
+_PRETTY: Final = json.JSONEncoder(ensure_ascii=False, indent=2)
 
 
-def dumps(resource: Resource, *, indent: int | None = None) -> str:
+def dumps(resource: Resource, *, pretty: bool = False) -> str:
     """Return a resource as JSON, its numbers as they were written.
 
     :param resource: the resource.
-    :param indent: spaces a level, for a file a person reads.
+    :param pretty: over many lines, as in a file that a person reads.
     """
-    separators = None if indent else (",", ":")
-    return _NUMBER.sub(r"\1", json.dumps(resource, ensure_ascii=False, indent=indent, separators=separators))
+    return _NUMBER.sub(r"\1", (_PRETTY if pretty else _COMPACT).encode(resource))
 
 
-def _number(text: str) -> str:
+def number(text: str) -> str:
+    """Return a number that :func:`dumps` writes exactly so.
+
+    :param text: its digits.
+    """
     return f"@{text}@"
 
 
+@lru_cache(maxsize=256)
 def meta(day: date, version: int) -> Resource:
-    """Return the meta of a resource.
+    """Return the meta of a resource; one object for all of that day and version, so it must not be changed.
 
     :param day: when it was last updated.
     :param version: which version it is.
     """
-    instant = datetime.combine(day, time(6, version % 60), UTC)
-    return {"versionId": str(version), "lastUpdated": instant.isoformat(timespec="milliseconds").replace("+00:00", "Z")}
+    instant = recorded_at(day, version).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return {"versionId": str(version), "lastUpdated": instant}
 
 
-def patient(person: Person, day: date, version: int = 1, **changed: Any) -> Resource:
-    """Return a Patient.
+def patient(person: Person, day: date, version: int = 1) -> Resource:
+    """Return a Patient with US Core's race, ethnicity and birth sex.
 
     :param person: who.
     :param day: when it was last updated.
     :param version: which version it is.
-    :param changed: elements that replace the usual ones.
     """
-
-    def omb(name: str, system: str, code: str) -> Resource:
-        coding = {"url": "ombCategory", "valueCoding": {"system": system, "code": code}}
-        return {"url": f"{_US_CORE}/{name}", "extension": [coding]}
-
-    system = "urn:oid:2.16.840.1.113883.6.238"
-    record_number = {"coding": [{"system": "http://terminology.hl7.org/CodeSystem/v2-0203", "code": "MR"}]}
+    record_number = {"coding": [{"system": f"{TERMINOLOGY}/v2-0203", "code": "MR"}]}
     return {
         "resourceType": "Patient",
         "id": person.id,
-        # Every eleventh comes from a source that sends no meta.
+        # Every eleventh comes from a source that sends no meta, as long as nothing changes.
         **({} if person.number % 11 == 0 and version == 1 else {"meta": meta(day, version)}),
         "extension": [
-            omb("us-core-race", system, person.race),
-            omb("us-core-ethnicity", system, person.ethnicity),
-            {"url": f"{_US_CORE}/us-core-birthsex", "valueCode": {"female": "F", "male": "M"}.get(person.gender, "UNK")},
+            _omb("us-core-race", person.race),
+            _omb("us-core-ethnicity", person.ethnicity),
+            {
+                "url": f"{_US_CORE}/us-core-birthsex",
+                "valueCode": {"female": "F", "male": "M"}.get(person.gender, "UNK"),
+            },
         ],
-        "identifier": [{"type": record_number, "system": "urn:sample:mrn", "value": person.mrn}],
+        "identifier": [
+            {"use": "usual", "type": record_number, "system": "http://hospital.example.org/mrn", "value": person.mrn}
+        ],
         "active": True,
-        "name": [{"use": "official", "family": person.family, "given": [person.given]}],
+        "name": [{"use": "official", "family": person.family, "given": list(person.given)}],
         "gender": person.gender,
         "birthDate": person.birth_text,
         "address": [
-            {"use": "home", "city": person.city, "state": person.state, "postalCode": person.postal_code, "country": "US"}
+            {
+                "use": "home",
+                "line": [person.line],
+                "city": person.city,
+                "state": person.state,
+                "postalCode": person.postal_code,
+                "country": "US",
+            }
         ],
-        **changed,
     }
+
+
+def _omb(name: str, code: str) -> Resource:
+    coding = {"system": _CDC_RACE, "code": code, "display": _RACES[code]}
+    parts = [{"url": "ombCategory", "valueCoding": coding}, {"url": "text", "valueString": _RACES[code]}]
+    return {"url": f"{_US_CORE}/{name}", "extension": parts}
 
 
 def encounter(visit: Visit, day: date, version: int = 1) -> Resource:
@@ -101,137 +133,94 @@ def encounter(visit: Visit, day: date, version: int = 1) -> Resource:
     :param day: when it was last updated.
     :param version: which version it is.
     """
-    period = {"start": visit.start.isoformat(), **({"end": visit.end.isoformat()} if visit.end else {})}
+    code, name = _TYPES[visit.kind]
     return {
         "resourceType": "Encounter",
         "id": visit.id,
         "meta": meta(day, version),
         "status": "finished" if visit.end else "in-progress",
-        "class": {"system": "http://terminology.hl7.org/CodeSystem/v3-ActCode", "code": visit.kind},
-        "type": [{"coding": [{"system": _SNOMED, "code": "308335008", "display": "Patient encounter procedure"}]}],
+        "class": {"system": f"{TERMINOLOGY}/v3-ActCode", "code": visit.kind},
+        "type": [{"coding": [{"system": SNOMED, "code": code, "display": name}], "text": name}],
         "subject": {"reference": f"Patient/{visit.person.id}"},
-        "period": period,
+        "period": {"start": visit.start.isoformat(), **({"end": visit.end.isoformat()} if visit.end else {})},
         "serviceProvider": {"reference": "Organization/org-1"},
     }
 
 
-def of_visit(seed: int, visit: Visit, day: date) -> Iterator[Resource]:
-    """Yield what an encounter leaves behind: measurements, a diagnosis, and what bronze keeps as other.
+def aftermath(visit: Visit, day: date, chance: random.Random) -> list[Resource]:
+    """Return what an encounter leaves behind beside measurements: a diagnosis, a procedure, an immunization.
 
-    :param seed: of the world.
     :param visit: the encounter.
     :param day: when it was recorded.
+    :param chance: decides what of it.
     """
-    chance = random.Random(f"{seed}/of_visit/{visit.id}")  # noqa: S311
-    for place, (code, name, unit, low, high, digits) in enumerate(_LABS):
-        value = f"{chance.uniform(low, high):.{digits}f}"
-        yield observation(visit, day, f"{place}", code, name, valueQuantity=_quantity(value, unit))
-    yield blood_pressure(visit, day, chance)
-    yield _odd_observation(visit, day, chance)
+    found = []
     if chance.random() < 0.6:  # noqa: PLR2004 - not every visit ends in a diagnosis
-        yield _condition(visit, day, chance)
-    yield {
-        "resourceType": "Procedure",
-        "id": f"proc-{visit.id}",
-        "meta": meta(day, 1),
+        found.append(_condition(visit, day, chance))
+    code, name = chance.choice(_PROCEDURES)
+    found.append(_other("Procedure", "proc", visit, day))
+    found[-1] |= {
         "status": "completed",
+        "code": {"coding": [{"system": SNOMED, "code": code, "display": name}], "text": name},
         "subject": {"reference": f"Patient/{visit.person.id}"},
-        "code": {"text": "History taking"},
+        "performedDateTime": visit.start.isoformat(),
     }
+    if chance.random() < 0.3:  # noqa: PLR2004 - nor with a shot
+        vaccine = {"system": "http://hl7.org/fhir/sid/cvx", "code": "140", "display": "Influenza, seasonal"}
+        found.append(_other("Immunization", "imm", visit, day))
+        # No meta: small registries send none.
+        del found[-1]["meta"]
+        found[-1] |= {
+            "status": "completed",
+            "vaccineCode": {"coding": [vaccine]},
+            "patient": {"reference": f"Patient/{visit.person.id}"},
+            "occurrenceDateTime": visit.start.date().isoformat(),
+        }
+    return found
 
 
-def observation(visit: Visit, day: date, suffix: str, code: str, name: str, **rest: Any) -> Resource:  # noqa: PLR0913
-    """Return an Observation made ten minutes into an encounter.
-
-    :param visit: the encounter.
-    :param day: when it was recorded.
-    :param suffix: makes the id unique within the encounter.
-    :param code: LOINC code.
-    :param name: the code in words.
-    :param rest: value, components, or whatever replaces the usual elements.
-    """
+def _other(resource_type: str, prefix: str, visit: Visit, day: date) -> Resource:
     return {
-        "resourceType": "Observation",
-        "id": f"obs-{visit.id.removeprefix('enc-')}-{suffix}",
+        "resourceType": resource_type,
+        "id": f"{prefix}-{visit.id.removeprefix('enc-')}",
         "meta": meta(day, 1),
-        "status": "final",
-        "category": [{"coding": [{"code": "laboratory"}]}],
-        "code": {"coding": [{"system": _LOINC, "code": code, "display": name}], "text": name},
-        "subject": {"reference": f"Patient/{visit.person.id}"},
         "encounter": {"reference": f"Encounter/{visit.id}"},
-        "effectiveDateTime": (visit.start + timedelta(minutes=10)).isoformat(),
-        **rest,
     }
-
-
-def blood_pressure(visit: Visit, day: date, chance: random.Random) -> Resource:
-    """Return a blood pressure: one Observation, two components.
-
-    :param visit: the encounter.
-    :param day: when it was recorded.
-    :param chance: source of the values.
-    """
-    parts = []
-    for code, name, low, high in (("8480-6", "Systolic", 95, 180), ("8462-4", "Diastolic", 55, 110)):
-        coding = {"coding": [{"system": _LOINC, "code": code, "display": f"{name} blood pressure"}]}
-        parts.append({"code": coding, "valueQuantity": _quantity(str(chance.randint(low, high)), "mm[Hg]")})
-    return observation(visit, day, "bp", "85354-9", "Blood pressure panel", component=parts)
-
-
-def _odd_observation(visit: Visit, day: date, chance: random.Random) -> Resource:
-    kind = chance.randrange(5)
-    if kind == 0:
-        rest: Resource = {"valueQuantity": {**_quantity("0.05", "ng/mL"), "comparator": "<"}}
-        return observation(visit, day, "tropo", "6598-7", "Troponin T", **rest)
-    if kind == 1:
-        value = {"coding": [{"system": _SNOMED, "code": "260385009", "display": "Negative"}]}
-        return observation(visit, day, "flu", "80382-5", "Influenza A", valueCodeableConcept=value)
-    if kind == 2:  # noqa: PLR2004
-        return observation(visit, day, "note", "8716-3", "Vital signs note", valueString="resting, \"calm\"")
-    if kind == 3:  # noqa: PLR2004
-        absent = {"coding": [{"code": "not-performed"}]}
-        return observation(visit, day, "absent", "29463-7", "Body weight", dataAbsentReason=absent)
-    on_day = visit.start.date().isoformat()
-    return observation(
-        visit, day, "weight", "29463-7", "Body weight", effectiveDateTime=on_day, valueQuantity=_quantity("72.50", "kg")
-    )
 
 
 def _condition(visit: Visit, day: date, chance: random.Random) -> Resource:
     code, name = chance.choice(_CONDITIONS)
+    status = chance.choice(("active", "active", "resolved"))
+    onset = visit.start - timedelta(days=chance.randrange(30, 3000))
+    abated = {"abatementDateTime": visit.start.date().isoformat()} if status == "resolved" else {}
     return {
-        "resourceType": "Condition",
-        "id": f"cond-{visit.id.removeprefix('enc-')}",
-        "meta": meta(day, 1),
-        "clinicalStatus": {"coding": [{"code": chance.choice(("active", "active", "resolved"))}]},
-        "verificationStatus": {"coding": [{"code": "confirmed"}]},
-        "code": {"coding": [{"system": _SNOMED, "code": code, "display": name}], "text": name},
+        **_other("Condition", "cond", visit, day),
+        "clinicalStatus": {"coding": [{"system": f"{TERMINOLOGY}/condition-clinical", "code": status}]},
+        "verificationStatus": {"coding": [{"system": f"{TERMINOLOGY}/condition-ver-status", "code": "confirmed"}]},
+        "code": {"coding": [{"system": SNOMED, "code": code, "display": name}], "text": name},
         "subject": {"reference": f"Patient/{visit.person.id}"},
-        "encounter": {"reference": f"Encounter/{visit.id}"},
-        "onsetDateTime": (visit.start - timedelta(days=chance.randrange(_OPEN_DAYS))).date().isoformat(),
+        "onsetDateTime": onset.date().isoformat(),
+        **abated,
         "recordedDate": visit.start.isoformat(),
     }
 
 
-def document_reference(person: Person, visit_id: str, day: date, url: str) -> Resource:
-    """Return a DocumentReference that names a PDF of the drop.
+def document_reference(visit: Visit, day: date, name: str, url: str) -> Resource:
+    """Return a DocumentReference.
 
-    :param person: whom the document is about.
-    :param visit_id: encounter it belongs to.
+    :param visit: encounter the document belongs to.
     :param day: when it was recorded.
-    :param url: path of the PDF from the root of the drop.
+    :param name: makes the id.
+    :param url: where the document is: a path from the root of the drop, or somewhere else.
     """
-    name = url.rsplit("/", 1)[-1].removesuffix(".pdf")
     return {
         "resourceType": "DocumentReference",
         "id": f"doc-{name}",
         "meta": meta(day, 1),
         "status": "current",
-        "subject": {"reference": f"Patient/{person.id}"},
-        "context": {"encounter": [{"reference": f"Encounter/{visit_id}"}]},
+        "type": {"coding": [{"system": "http://loinc.org", "code": "34133-9", "display": "Summary of episode note"}]},
+        "subject": {"reference": f"Patient/{visit.person.id}"},
+        "date": recorded_at(day, 0).isoformat(),
         "content": [{"attachment": {"contentType": "application/pdf", "url": url}}],
+        "context": {"encounter": [{"reference": f"Encounter/{visit.id}"}]},
     }
-
-
-def _quantity(value: str, unit: str) -> Resource:
-    return {"value": _number(value), "unit": unit, "system": _UCUM, "code": unit}

@@ -38,10 +38,9 @@ def run(arguments: JobArguments) -> JobResult:
     result = JobResult(arguments.run_id)
     dead = Ledger(catalog).dead_versions()
     stale = {table.name: marks for table in silver.TABLES if (marks := _marks(catalog, table, dead))[0] != marks[1]}
-    missing = load.missing_tables(catalog)
-    if stale or missing:
+    load.ensure_tables(catalog)
+    if stale:
         with job_session(arguments.profile) as spark:
-            load.ensure_tables(spark, catalog)
             stamp(spark, {"run-id": arguments.run_id, "job": NAME})
             area = f"{arguments.profile.warehouse_uri}/_staging/{arguments.run_id}-silver"
             try:

@@ -59,11 +59,10 @@ def run(arguments: JobArguments) -> JobResult:
     pending, done = Ledger(catalog).plan(found, NAME)
     ready, waiting = _split_ready(pending, registry)
     result = JobResult(arguments.run_id, files=_file_counts(found, ready, done, waiting))
-    if ready or load.missing_tables(catalog, registry.tables.values()):
+    load.ensure_tables(catalog, registry.tables.values())
+    if ready:
         with job_session(profile) as spark:
-            load.ensure_tables(spark, catalog, registry.tables.values())
-            if ready:
-                _load(spark, catalog, ready, registry, arguments, result)
+            _load(spark, catalog, ready, registry, arguments, result)
     if not ready:
         result.status = "unchanged"
         result.records = {"read": 0, "bronze": 0, "quarantine": 0}

@@ -1,0 +1,101 @@
+"""Creating tables without Spark: twenty of them in a second instead of a quarter of a minute."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from airflow_lakehouse.spark import schema
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyiceberg.partitioning import PartitionSpec
+    from pyiceberg.schema import Schema
+
+    from airflow_lakehouse.tables import Partition, Table
+
+_DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
+
+
+def create_table(catalog: Catalog, table: Table) -> None:
+    """Create a table where it does not exist; another process may create it at the same time.
+
+    :param catalog: the catalog; the namespace exists.
+    :param table: what to create.
+    """
+    fields = iceberg_schema(table)
+    properties = {**schema.properties(table), "comment": table.grain}
+    catalog.create_table_if_not_exists(
+        table.identifier, fields, partition_spec=partition_spec(table, fields), properties=properties
+    )
+
+
+def iceberg_schema(table: Table) -> Schema:
+    """Return the Iceberg schema of a table.
+
+    :param table: the table.
+    """
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import NestedField
+
+    # Elements of arrays and maps take ids too; they begin after those of the columns.
+    nested = iter(range(len(table.columns) + 1, 10_000))
+    return Schema(
+        *(
+            NestedField(number, column.name, _type(column.type, nested), required=column.required, doc=column.doc)
+            for number, column in enumerate(table.columns, 1)
+        )
+    )
+
+
+def partition_spec(table: Table, fields: Schema) -> PartitionSpec:
+    """Return the Iceberg partition spec of a table.
+
+    :param table: the table.
+    :param fields: its schema.
+    """
+    from pyiceberg.partitioning import PartitionField, PartitionSpec
+
+    return PartitionSpec(
+        *(
+            PartitionField(fields.find_field(one.column).field_id, 1000 + number, _transform(one), _field_name(one))
+            for number, one in enumerate(table.partitions)
+        )
+    )
+
+
+def _field_name(partition: Partition) -> str:
+    return partition.column if partition.transform == "identity" else f"{partition.column}_{partition.transform}"
+
+
+def _transform(partition: Partition) -> Any:
+    from pyiceberg import transforms
+
+    if partition.width is not None:
+        return transforms.BucketTransform(partition.width)
+    names = {"identity": "Identity", "year": "Year", "month": "Month", "day": "Day"}
+    return getattr(transforms, f"{names[partition.transform]}Transform")()
+
+
+def _type(type_: str, ids: Any) -> Any:
+    from pyiceberg import types
+
+    simple = {
+        "string": types.StringType,
+        "boolean": types.BooleanType,
+        "int": types.IntegerType,
+        "long": types.LongType,
+        "double": types.DoubleType,
+        "date": types.DateType,
+        "timestamp": types.TimestamptzType,
+        "binary": types.BinaryType,
+    }
+    if type_ in simple:
+        return simple[type_]()
+    decimal = _DECIMAL.fullmatch(type_)
+    if decimal:
+        return types.DecimalType(int(decimal[1]), int(decimal[2]))
+    inner = type_[type_.index("<") + 1 : -1].split(",")
+    if type_.startswith("array"):
+        return types.ListType(next(ids), simple[inner[0]](), element_required=False)
+    return types.MapType(next(ids), simple[inner[0]](), next(ids), simple[inner[1]](), value_required=False)

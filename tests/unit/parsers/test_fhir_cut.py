@@ -1,0 +1,78 @@
+"""Cutting FHIR files into records, without Spark."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_lakehouse.parsers.fhir import FhirParser, json_spans
+from airflow_lakehouse.parsers.fhir.cut import cut
+from airflow_lakehouse.parsing import Record
+from airflow_lakehouse.testing import check_parser
+
+CASES = Path(__file__).parents[2] / "data" / "fhir" / "cut"
+
+
+def _found(content: bytes) -> list[dict[str, Any]]:
+    found = []
+    for item in cut(io.BytesIO(content)):
+        place: dict[str, Any] = {"position": item.position, "entry": item.entry}
+        if isinstance(item, Record):
+            attributes = {"attributes": dict(item.attributes)} if item.attributes else {}
+            found.append(place | {"body": item.body.decode()} | attributes)
+        else:
+            found.append(place | {"reason": item.reason})
+    return found
+
+
+@pytest.mark.parametrize("case", sorted(path.name for path in CASES.iterdir()))
+def test_golden_case(case: str) -> None:
+    """Each file is cut into the records and rejects that its expected.json lists, and twice into the same."""
+    content = (CASES / case / "input").read_bytes()
+    assert _found(content) == json.loads((CASES / case / "expected.json").read_text())
+    check_parser(FhirParser(), content, "file:///drop/x.json")
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.decimals(allow_nan=False, allow_infinity=False).map(str),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+_RESOURCE = st.dictionaries(st.text(max_size=8), _JSON, max_size=4).map(lambda held: {"resourceType": "Basic", **held})
+
+
+@given(st.lists(_RESOURCE, min_size=2, max_size=6))
+def test_every_line_is_found_again(resources: list[dict[str, Any]]) -> None:
+    """Whatever resources are written one a line, exactly their texts come back, in order."""
+    lines = [json.dumps(resource, ensure_ascii=False).encode("utf-8", "backslashreplace") for resource in resources]
+    lines = [line for line in lines if b"\n" not in line]
+    records = list(cut(io.BytesIO(b"\n".join(lines) + b"\n")))
+    assert [record.body for record in records if isinstance(record, Record)] == lines
+
+
+@given(st.lists(_RESOURCE, min_size=1, max_size=5), st.integers(0, 3))
+def test_every_entry_is_cut_out_as_written(resources: list[dict[str, Any]], indent: int) -> None:
+    """A Bundle's entries come back with the very text they had in it, however it was laid out."""
+    bundle = json.dumps({"resourceType": "Bundle", "entry": [{"resource": one} for one in resources]}, indent=indent or None)
+    records = list(cut(io.BytesIO(bundle.encode())))
+    assert [json.loads(record.body) for record in records if isinstance(record, Record)] == resources
+    assert all(record.body.decode() in bundle for record in records if isinstance(record, Record))
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_records_or_rejects(content: bytes) -> None:
+    """No input raises: every byte string is cut into records and rejects."""
+    for item in cut(io.BytesIO(content)):
+        assert item.position >= 0
+
+
+def test_python_constants_are_not_json() -> None:
+    """NaN and Infinity, which Python reads, are refused where JSON has no place for them."""
+    with pytest.raises(json_spans.MalformedJsonError):
+        json_spans.value_span("[NaN]", 0)
