@@ -152,6 +152,16 @@ def default_home() -> Path:
     return root / ".lakehouse" / "demo"
 
 
+def check_raw(raw: Path | None) -> None:
+    """Refuse a drop that is not there.
+
+    :param raw: the user's drop, if any.
+    :raises InputError: when there is nothing at the path.
+    """
+    if raw is not None and not raw.exists():
+        raise InputError(f"there is no raw drop at {raw}", legal="a folder or a file")
+
+
 def write_sample_input(home: AirflowHome) -> None:
     """Fill the home's drop with sample input, unless it is there from an earlier time.
 

@@ -14,8 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.cli import demo_report
-from airflow_lakehouse.cli.airflow_home import DAG_ID, AirflowHome, default_home, stop_jobs, write_sample_input
-from airflow_lakehouse.exceptions import InputError, JobError
+from airflow_lakehouse.cli.airflow_home import (
+    DAG_ID,
+    AirflowHome,
+    check_raw,
+    default_home,
+    stop_jobs,
+    write_sample_input,
+)
+from airflow_lakehouse.exceptions import JobError
 from airflow_lakehouse.spark.connect_server import running_server, stop_server
 
 if TYPE_CHECKING:
@@ -91,8 +98,7 @@ def run(args: argparse.Namespace) -> int:
     :return: exit code.
     :raises LakehouseError: when something cannot be done; the command prints it as one line.
     """
-    if args.raw is not None and not args.raw.exists():
-        raise InputError(f"there is no raw drop at {args.raw}", legal="a folder or a file")
+    check_raw(args.raw)
     home = AirflowHome(args.home.absolute(), args.raw.absolute() if args.raw else None)
     started = time.monotonic()
     seconds: dict[str, float] = {}
@@ -106,7 +112,7 @@ def run(args: argparse.Namespace) -> int:
             with _step("sample input", seconds):
                 write_sample_input(home)
         finished = _run_dag(home)
-        _raise_for(finished, home)
+        raise_for(finished, home)
     finally:
         stop_jobs(home.jobs)
         if not engine_before:
@@ -147,7 +153,13 @@ def _run_dag(home: AirflowHome) -> Run:
     return run
 
 
-def _raise_for(run: Run, home: AirflowHome) -> None:
+def raise_for(run: Run, home: AirflowHome) -> None:
+    """Raise what a run that did not succeed ended with.
+
+    :param run: the run.
+    :param home: where its log is.
+    :raises JobError: with the task, its reason and the log.
+    """
     if run.state == "success":
         return
     log = home.logs / "demo.log"

@@ -16,7 +16,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_lakehouse.cli.airflow_home import DAG_ID, AirflowHome, default_home, stop_jobs, write_sample_input
+from airflow_lakehouse.cli.airflow_home import (
+    DAG_ID,
+    AirflowHome,
+    check_raw,
+    default_home,
+    stop_jobs,
+    write_sample_input,
+)
 from airflow_lakehouse.exceptions import EngineError, UsageError
 from airflow_lakehouse.hooks.spark.process import find_process, is_running
 from airflow_lakehouse.spark.connect_server import running_server, stop_server
@@ -166,9 +173,10 @@ def run(args: argparse.Namespace) -> int:
     :param args: parsed options.
     :return: exit code.
     """
+    check_raw(args.raw)
     airflow = Airflow(AirflowHome(args.home.absolute(), args.raw and args.raw.absolute()), args.port)
     # Before anything is started: what cannot work must leave nothing behind.
-    _stop_leftovers(airflow)
+    stop_leftovers(airflow)
     check_port(args.port)
     airflow.home.prepare()
     if args.raw is None:
@@ -224,8 +232,12 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _stop_leftovers(airflow: Airflow) -> None:
-    """Stop what an ``up`` of this home that was killed has left running."""
+def stop_leftovers(airflow: Airflow) -> None:
+    """Stop what an ``up`` of this home that was killed has left running.
+
+    :param airflow: with the home.
+    :raises UsageError: when the home is up now.
+    """
     try:
         state = json.loads(airflow.state_file.read_text())
     except (OSError, ValueError):

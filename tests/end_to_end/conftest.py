@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-PATIENT = {"resourceType": "Patient", "id": "p1", "birthDate": "1970-01-01", "meta": {"versionId": "1"}}
+PATIENT = {"resourceType": "Patient", "id": "p1", "birthDate": "1943-07-21", "name": [{"family": "Ravenscroft"}]}
 ENCOUNTER = {
     "resourceType": "Encounter",
     "id": "e1",
