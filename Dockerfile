@@ -28,7 +28,6 @@ ENV PATH="/opt/lakehouse/venv/bin:$PATH" \
     LAKEHOUSE_JARS=/opt/lakehouse/jars \
     LAKEHOUSE_DBT_ENV=/opt/lakehouse/dbt \
     # This handles patient data: nobody outside is told that it runs.
-    AIRFLOW__USAGE_DATA_COLLECTION__ENABLED=False \
     AIRFLOW__COSMOS__ENABLE_TELEMETRY=False \
     DO_NOT_TRACK=1 \
     PYTHONUNBUFFERED=1

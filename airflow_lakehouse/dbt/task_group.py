@@ -18,7 +18,7 @@ from airflow_lakehouse.resources import resource_dir
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cosmos import DbtTaskGroup
+    from cosmos import DbtTaskGroup, ProjectConfig
 
     from airflow_lakehouse._compat import Context
 
@@ -47,7 +47,7 @@ def gold_task_group(  # noqa: PLR0913 - each is a choice of the DAG's author, by
     :raises SetupError: when Cosmos is not installed.
     """
     try:
-        from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, ProjectConfig, RenderConfig, settings
+        from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, RenderConfig, settings
         from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior
     except ImportError as error:
         raise SetupError(
@@ -57,13 +57,9 @@ def gold_task_group(  # noqa: PLR0913 - each is a choice of the DAG's author, by
     settings.enable_telemetry = False
 
     project = project or resource_dir("dbt_example")
-    project_config = ProjectConfig(dbt_project_path=project, install_dbt_deps=False)
-    # Given to the constructor it becomes an ObjectStoragePath, whose first use loads every Airflow provider:
-    # 0.8 s of each parse, for a local file.
-    project_config.manifest_path = project / MANIFEST_FILE
     return DbtTaskGroup(
         group_id=group_id,
-        project_config=project_config,
+        project_config=_project_config(project),
         profile_config=ProfileConfig(
             profile_name="lakehouse", target_name="spark", profiles_yml_filepath=project / "profiles.yml"
         ),
@@ -91,6 +87,16 @@ def gold_task_group(  # noqa: PLR0913 - each is a choice of the DAG's author, by
             "callback": release,
         },
     )
+
+
+def _project_config(project: Path) -> ProjectConfig:
+    from cosmos import ProjectConfig
+
+    config = ProjectConfig(dbt_project_path=project, install_dbt_deps=False)
+    # Given to the constructor it becomes an ObjectStoragePath, whose first use loads every Airflow provider:
+    # 0.8 s of each parse, for a local file.
+    config.manifest_path = project / MANIFEST_FILE
+    return config
 
 
 def prepare(context: Context, operator: Any, *, conn_id: str) -> None:

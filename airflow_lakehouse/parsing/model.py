@@ -104,13 +104,20 @@ class Parser(Protocol):
     """Bronze tables this parser fills."""
 
     def claims(self, file: SourceFile, head: bytes) -> bool:
-        """Tell whether this parser reads the file, by its first 64 KiB (unzipped if gzipped), not by its name alone."""
+        """Tell whether this parser reads the file, by its content and not by its name alone.
+
+        :param file: the file.
+        :param head: its first 64 KiB, unzipped if it is gzipped.
+        """
 
     def parse(self, file: SourceFile, stream: BinaryIO) -> Iterator[Row | Rejected]:
         """Yield rows and rejects in file order.
 
         Whatever this raises rejects the rest of the file with the reason ``PARSER_FAILED``; rows already
         yielded are kept.
+
+        :param file: the file.
+        :param stream: its bytes, unzipped if it is gzipped.
         """
 
 
@@ -129,7 +136,11 @@ class RecordParser(Protocol):
         """As :meth:`Parser.claims`."""
 
     def cut(self, file: SourceFile, stream: BinaryIO) -> Iterator[Record | Rejected]:
-        """Yield the exact bytes of each record, in file order, and what cannot be cut as rejects."""
+        """Yield the exact bytes of each record, in file order, and what cannot be cut as rejects.
+
+        :param file: the file.
+        :param stream: its bytes, unzipped if it is gzipped.
+        """
 
     def lift(self, records: DataFrame) -> DataFrame:
         """Type the records.
