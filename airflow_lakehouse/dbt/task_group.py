@@ -18,7 +18,7 @@ from airflow_lakehouse.resources import resource_dir
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from cosmos import DbtTaskGroup, ProjectConfig
+    from cosmos import DbtTaskGroup, ProfileConfig, ProjectConfig
 
     from airflow_lakehouse._compat import Context
 
@@ -47,7 +47,7 @@ def gold_task_group(  # noqa: PLR0913 - each is a choice of the DAG's author, by
     :raises SetupError: when Cosmos is not installed.
     """
     try:
-        from cosmos import DbtTaskGroup, ExecutionConfig, ProfileConfig, RenderConfig, settings
+        from cosmos import DbtTaskGroup, ExecutionConfig, RenderConfig, settings
         from cosmos.constants import ExecutionMode, InvocationMode, LoadMode, TestBehavior
     except ImportError as error:
         raise SetupError(
@@ -60,9 +60,7 @@ def gold_task_group(  # noqa: PLR0913 - each is a choice of the DAG's author, by
     return DbtTaskGroup(
         group_id=group_id,
         project_config=_project_config(project),
-        profile_config=ProfileConfig(
-            profile_name="lakehouse", target_name="spark", profiles_yml_filepath=project / "profiles.yml"
-        ),
+        profile_config=_profile_config(project),
         execution_config=ExecutionConfig(
             execution_mode=ExecutionMode.LOCAL,
             # A process of its own: it can be killed, and Airflow's environment needs no dbt.
@@ -97,6 +95,12 @@ def _project_config(project: Path) -> ProjectConfig:
     # 0.8 s of each parse, for a local file.
     config.manifest_path = project / MANIFEST_FILE
     return config
+
+
+def _profile_config(project: Path) -> ProfileConfig:
+    from cosmos import ProfileConfig
+
+    return ProfileConfig(profile_name="lakehouse", target_name="spark", profiles_yml_filepath=project / "profiles.yml")
 
 
 def prepare(context: Context, operator: Any, *, conn_id: str) -> None:
