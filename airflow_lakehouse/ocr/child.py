@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
+from airflow_lakehouse.exceptions import SetupError
 from airflow_lakehouse.ocr.engine import resolve_engine
 from airflow_lakehouse.ocr.limits import Limits
 from airflow_lakehouse.ocr.pages import Document, read_page
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import pypdfium2 as pdfium
 
     from airflow_lakehouse.ocr.engine import OcrEngine
@@ -34,6 +38,8 @@ NO_PAGES: Final = "NO_PAGES"
 TOO_MANY_PAGES: Final = "TOO_MANY_PAGES"
 """The document has more pages than the limit."""
 
+_ALARM_SLACK: Final = 90.0
+"""Seconds beyond a page's time; more than the parent waits for the first page of a new process."""
 _ERROR_PASSWORD: Final = 4
 _ERROR_SECURITY: Final = 5
 _XFA_DYNAMIC: Final = 2
@@ -53,12 +59,34 @@ def main() -> None:
         request = json.loads(line)
         limits = Limits(**request["limits"])
         _limit_memory(limits.memory_bytes)
+        _set_alarm(limits.page_seconds + _ALARM_SLACK)
         key = (request["engine"], request["threads"])
         if key not in engines:
             engines[key] = resolve_engine(key[0], threads=key[1])
-        for event in _read(request, limits, engines[key]):
-            events.write(json.dumps(event, ensure_ascii=True).encode() + b"\n")
+        for event in _guarded(_read(request, limits, engines[key])):
+            # Bounds each page even when the parent was killed while native code is in a loop.
+            _set_alarm(limits.page_seconds + _ALARM_SLACK)
+            events.write(json.dumps(event, ensure_ascii=True, allow_nan=False).encode() + b"\n")
             events.flush()
+        _set_alarm(0)
+
+
+def _guarded(events: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Pass events on; an engine that cannot start is reported by name, not by dying."""
+    try:
+        yield from events
+    except SetupError as error:
+        yield {"event": "broken", "message": error.message, "remedy": error.remedy}
+
+
+def _set_alarm(seconds: float) -> None:
+    """Have the kernel end this process after some time; 0 for never.
+
+    The parent's own limit comes first. Reading the input's end takes an interpreter that runs, and one that is in
+    native code for ever does not.
+    """
+    if hasattr(signal, "setitimer"):
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _own_output() -> IO[bytes]:
@@ -77,7 +105,7 @@ def _limit_memory(memory_bytes: int) -> None:
         return  # Windows has no such limit, and macOS refuses it; the time limits still hold.
 
 
-def _read(request: dict[str, Any], limits: Limits, engine: OcrEngine | None) -> Any:
+def _read(request: dict[str, Any], limits: Limits, engine: OcrEngine | None) -> Iterator[dict[str, Any]]:
     try:
         pdf = _open(Path(request["path"]), limits)
     except _Rejected as rejected:

@@ -71,6 +71,7 @@ class OcrEngine(Protocol):
         """Return the lines of a page, in pixels.
 
         :param image: height x width x 3, 8 bit, BGR.
+        :raises SetupError: when the engine cannot start on this machine.
         """
 
 

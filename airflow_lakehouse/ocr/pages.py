@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_lakehouse.exceptions import SetupError
 from airflow_lakehouse.ocr import blocks, text_layer, trust
 from airflow_lakehouse.ocr.assemble import Assembled, Frame, assemble
 from airflow_lakehouse.ocr.blocks import PageRead, PageResult
@@ -24,7 +25,7 @@ EMPTY_PAGE: Final = "EMPTY_PAGE"
 NO_TEXT_FOUND: Final = "NO_TEXT_FOUND"
 """Something is drawn, and OCR found no text in it."""
 OCR_DISABLED: Final = "OCR_DISABLED"
-"""The text layer is not believed, and there is no engine to read the page."""
+"""The page has no text layer to believe, and there is no engine to read it; ``method_reason`` says which."""
 OCR_PAGE_LIMIT: Final = "OCR_PAGE_LIMIT"
 """The document has used up the pages that may be read by OCR."""
 PAGE_LOAD_FAILED: Final = "PAGE_LOAD_FAILED"
@@ -69,6 +70,7 @@ def read_page(document: Document, number: int) -> PageRead:
 
     :param document: the open document.
     :param number: 1-based page.
+    :raises SetupError: when the engine cannot start, which is not the page's doing.
     """
     import pypdfium2 as pdfium
 
@@ -81,6 +83,8 @@ def read_page(document: Document, number: int) -> PageRead:
     base = PageResult(number, blocks.OK, width_pt=displayed.width, height_pt=displayed.height, rotation=0)
     try:
         read = _read(document, page, displayed, base)
+    except SetupError:
+        raise
     except MemoryError:
         read = PageRead(replace(base, status=blocks.FAILED, reason=OUT_OF_MEMORY))
     except Exception as error:  # noqa: BLE001 - one page must not take the others with it, whatever a library raises
@@ -140,8 +144,7 @@ def _read_image(
         return _blank(document, replace(base, method=None, reason=EMPTY_PAGE))
     engine = document.engine
     if engine is None:
-        reason = trust.NO_TEXT_LAYER if no_text else OCR_DISABLED
-        return PageRead(replace(base, status=blocks.FAILED, reason=reason))
+        return PageRead(replace(base, status=blocks.FAILED, reason=OCR_DISABLED))
     if document.ocr_left is not None:
         if document.ocr_left <= 0:
             return PageRead(replace(base, status=blocks.FAILED, reason=OCR_PAGE_LIMIT))

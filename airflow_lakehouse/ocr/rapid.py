@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_lakehouse.ocr.engine import Line, Word
+from airflow_lakehouse.exceptions import SetupError
+from airflow_lakehouse.ocr.engine import INSTALL, Line, Word
 from airflow_lakehouse.ocr.geometry import Quad, along
 from airflow_lakehouse.ocr.spacing import Character, ink_gaps, split_words
 
@@ -71,6 +72,7 @@ class RapidEngine:
         """Return the lines of a page.
 
         :param image: height x width x 3, 8 bit, BGR.
+        :raises SetupError: when RapidOCR or one of its libraries cannot start.
         """
         engine = self._load()
         crops, quads = self._detect(engine, image)
@@ -87,20 +89,33 @@ class RapidEngine:
 
     def _load(self) -> Any:
         if self._engine is None:
-            from rapidocr import RapidOCR
-
-            self._engine = RapidOCR(
-                params={
-                    "Global.use_cls": False,
-                    "Global.return_word_box": True,
-                    "Global.max_side_len": _SIDE,
-                    "Global.log_level": "critical",
-                    "Rec.rec_batch_num": _BATCH,
-                    "EngineConfig.onnxruntime.intra_op_num_threads": self._threads,
-                    "EngineConfig.onnxruntime.inter_op_num_threads": 1,
-                }
-            )
+            try:
+                self._engine = self._start()
+            except Exception as error:
+                if isinstance(error, MemoryError) or "alloc" in str(error).lower():
+                    raise MemoryError from None
+                # Nothing of a document was touched yet, so the words can be shown: libGL missing, no models, ...
+                # Taken for a fault of the page, it would fail every scan of the drop for good.
+                raise SetupError(
+                    f"RapidOCR is installed and cannot start: {type(error).__name__}: {error}",
+                    remedy=f"mend it ({INSTALL}; OpenCV without libGL is opencv-python-headless), or use engine 'none'",
+                ) from error
         return self._engine
+
+    def _start(self) -> Any:
+        from rapidocr import RapidOCR
+
+        return RapidOCR(
+            params={
+                "Global.use_cls": False,
+                "Global.return_word_box": True,
+                "Global.max_side_len": _SIDE,
+                "Global.log_level": "critical",
+                "Rec.rec_batch_num": _BATCH,
+                "EngineConfig.onnxruntime.intra_op_num_threads": self._threads,
+                "EngineConfig.onnxruntime.inter_op_num_threads": 1,
+            }
+        )
 
     def _detect(self, engine: Any, image: NDArray[Any]) -> tuple[list[NDArray[Any]], list[Quad]]:
         from rapidocr.main import RapidOCRError

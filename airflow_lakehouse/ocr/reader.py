@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from airflow_lakehouse.exceptions import OcrError
+from airflow_lakehouse.exceptions import OcrError, SetupError
 from airflow_lakehouse.ocr import blocks as kinds
 from airflow_lakehouse.ocr.blocks import Block, PageRead, PageResult
 from airflow_lakehouse.ocr.engine import engine_version
@@ -151,6 +151,7 @@ class Worker:
         :param done: results of pages that need not be read again.
         :param on_page: called with each page as it is read; without it the result holds them.
         :raises OcrError: when :meth:`stop` was called.
+        :raises SetupError: when the engine cannot start on this machine.
         """
         result = DocumentResult(doc_sha256, self.engine, self.engine_version)
         rejected = preflight(path, self.limits)
@@ -158,7 +159,12 @@ class Worker:
             result.status, (result.reason, result.detail) = REJECTED, rejected
             return result
         reading = _Reading(self, path, result, {page.page: page for page in done}, on_page or _keep(result))
-        reading.run()
+        try:
+            reading.run()
+        except BaseException:
+            # What the process has yet to say is about this document; the next one read must not hear it.
+            self.close()
+            raise
         return result
 
     def request(self, values: dict[str, Any]) -> None:
@@ -269,6 +275,8 @@ class _Reading:
             event = self.worker.event(min(ends, time.monotonic() + limits.page_seconds + extra))
             if event["event"] == "end":
                 return
+            if event["event"] == "broken":
+                raise SetupError(event["message"], remedy=event["remedy"])
             if event["event"] == "rejected":
                 self.result.status, self.result.pages = REJECTED, event["pages"]
                 self.result.reason, self.result.detail = event["reason"], event["detail"]
@@ -312,7 +320,8 @@ def _start(threads: int) -> subprocess.Popen[bytes]:
         "MALLOC_ARENA_MAX": "2",
     }
     return subprocess.Popen(
-        [sys.executable, "-m", "airflow_lakehouse.ocr.child"],
+        # -P: a drop or project folder that is the current one may hold a json.py.
+        [sys.executable, "-P", "-m", "airflow_lakehouse.ocr.child"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         # Never shown: a library's complaint may quote the document.

@@ -110,7 +110,7 @@ def pointer_name(source_uri: str, source_etag: str) -> str:
     :param source_uri: the file.
     :param source_etag: its version.
     """
-    name = sha256(f"{source_uri}\n{source_etag}".encode()).hexdigest()
+    name = sha256(f"{source_uri}\0{source_etag}".encode()).hexdigest()
     return f"{SOURCES}/{name}.json"
 
 

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 DATA: Final = Path(__file__).parents[3] / "shared" / "data" / "docs"
 FOLDERS: Final = ("pdfs", "fhir-attachments", "textract-sources")
 
-pytestmark = pytest.mark.skipif(
-    not DATA.is_dir(), reason="the real documents are not beside the project: ../shared/data"
-)
+pytestmark = [
+    pytest.mark.data,
+    pytest.mark.skipif(not DATA.is_dir(), reason="the real documents are not beside the project: ../shared/data"),
+]
 
 REJECTED: Final = {
     "amazon-textract-textractor__invalid.pdf": "CORRUPT_PDF",

@@ -30,6 +30,17 @@ def make_pdf() -> Callable[..., bytes]:
     return make
 
 
+@pytest.fixture
+def scan() -> bytes:
+    """Return a PDF whose one page shows something, and has no text layer."""
+    data = BytesIO()
+    canvas = Canvas(data, pagesize=(400, 600), invariant=True)
+    canvas.rect(100, 100, 200, 300, fill=1)
+    canvas.showPage()
+    canvas.save()
+    return data.getvalue()
+
+
 def _shown_turned(data: bytes, rotate: int) -> bytes:
     """Set the pages' own rotation; reportlab would also swap their sides."""
     document = pdfium.PdfDocument(data)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_lakehouse.exceptions import OcrError
+from airflow_lakehouse.exceptions import OcrError, SetupError
 from airflow_lakehouse.ocr.limits import Limits
 from airflow_lakehouse.ocr.reader import Worker, read_document, sha256_of
 
@@ -92,6 +92,42 @@ def test_a_page_shown_on_its_side_is_turned_upright(tmp_path: Path, make_pdf: Ca
         for a, b in zip(found[0].blocks, found[rotate].blocks, strict=True):
             assert (a.id, a.text) == (b.id, b.text)
             assert a.polygon == pytest.approx(b.polygon, abs=1e-4)
+
+
+def test_pages_of_a_reading_that_failed_are_not_given_to_the_next_document(
+    tmp_path: Path, make_pdf: Callable[..., bytes]
+) -> None:
+    """A disk that is full while pages are stored must not put one patient's pages into another's document."""
+    first, second = tmp_path / "a.pdf", tmp_path / "b.pdf"
+    first.write_bytes(make_pdf([LONG] * 12))
+    second.write_bytes(make_pdf(["Sodium 139"]))
+
+    def full(_read: PageRead) -> None:
+        raise OSError(28, "No space left on device")
+
+    with Worker("none") as worker:
+        with pytest.raises(OSError, match="No space"):
+            worker.read(first, sha256_of(first), on_page=full)
+        result = worker.read(second, sha256_of(second))
+    assert result.pages == 1
+    assert [block.text for block in result.page_reads[0].blocks if block.block_type == "LINE"] == ["Sodium 139"]
+
+
+def test_an_engine_that_cannot_start_is_an_error_of_the_setup(
+    tmp_path: Path, scan: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A library missing below RapidOCR stops the run and names itself; it does not fail every scan for good."""
+    (tmp_path / "rapidocr").mkdir()
+    (tmp_path / "rapidocr" / "__init__.py").write_text("raise ImportError('libGL.so.1: cannot open')")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    with pytest.raises(SetupError, match=r"libGL\.so\.1.*airflow-lakehouse\[ocr\]"):
+        read_document(scan, engine="local")
+
+
+def test_a_scan_without_an_engine_fails_by_name(scan: bytes) -> None:
+    """With engine ``none`` a page without a text layer is failed, and says that OCR was off."""
+    (page,) = read_document(scan, engine="none").results
+    assert (page.status, page.reason, page.method_reason) == ("failed", "OCR_DISABLED", "NO_TEXT_LAYER")
 
 
 def test_stop_ends_a_reading_of_another_thread(tmp_path: Path, make_pdf: Callable[..., bytes]) -> None:
