@@ -19,16 +19,17 @@ test: setup ## Run every test that needs no cloud account
 test-unit: setup ## Run the tests that need neither Spark nor Airflow's database
 	@$(BIN)/python -m pytest tests/unit tests/contract
 
-check: setup ## Format, lint, types, import rules, generated files
+check: setup ## Format, lint, types, import rules, house rules, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/python -m pytest -q tests/contract
 	@$(BIN)/lakehouse docs --check
 
 fix: setup ## Format and mend what the linter can mend
+	@$(BIN)/ruff check --fix-only .
 	@$(BIN)/ruff format .
-	@$(BIN)/ruff check --fix .
 
 up: setup ## Start Airflow with the example DAG; Ctrl-C stops it
 	@$(BIN)/lakehouse up
@@ -43,5 +44,5 @@ wheel: setup ## Build the wheel
 	@$(BIN)/python -m hatchling build -t wheel
 
 clean: ## Remove what the commands above made, except .venv
-	@rm -rf .lakehouse dist build .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+	@rm -rf .lakehouse dist build dbt_example/target dbt_example/logs .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -6,52 +6,58 @@ cd "$(dirname "$0")/.."
 
 fail() { echo "setup: $1" >&2; exit 1; }
 
+# A version manager's shim is found on the PATH and still does nothing: only a uv that answers is one.
+uv --version >/dev/null 2>&1 && has_uv=yes || has_uv=""
+
 find_python() {
-  local candidate
-  for candidate in ${PYTHON:-python3.12 python3.13 python3.11 python3}; do
-    if command -v "$candidate" >/dev/null 2>&1 &&
-      "$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; then
+  local candidate candidates=(python3.12 python3.13 python3.11 python3) modules="venv, ensurepip" seen=""
+  [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
+  # Debian's python3 comes without ensurepip; uv does not need it.
+  [ -n "$has_uv" ] && modules="sys"
+  for candidate in "${candidates[@]}"; do
+    command -v "$candidate" >/dev/null 2>&1 || continue
+    if "$candidate" -c "import sys, $modules; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" 2>/dev/null; then
       command -v "$candidate"
       return
     fi
+    seen="${seen:+$seen, }$("$candidate" --version 2>/dev/null || echo "a broken $candidate")"
   done
-  fail "needs Python 3.11, 3.12 or 3.13 with venv (Debian: apt-get install python3.11 python3.11-venv; macOS: brew install python@3.12), or set PYTHON to one"
+  fail "needs Python 3.11, 3.12 or 3.13 with venv, found ${seen:-none}; install one (Debian: apt-get install python3 python3-venv; macOS: brew install python@3.12) or set PYTHON to one"
+}
+
+java_release() { # java_release COMMAND: 17 for 17.0.15, 8 for 1.8.0; nothing where it does not run
+  "$1" -version 2>&1 | sed -nE 's/.*version "(1\.)?([0-9]+).*/\2/p' | head -n 1
 }
 
 check_java() {
-  local java="java" release
-  [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ] && java="$JAVA_HOME/bin/java"
-  release=$("$java" -version 2>&1 | sed -n 's/.*version "\([0-9]*\).*/\1/p' | head -n 1) || true
-  case "$release" in
-    17 | 21) ;;
-    *) fail "needs Java 17 or 21, found ${release:-none} (Debian: apt-get install openjdk-17-jre-headless; macOS: brew install openjdk@17), or set JAVA_HOME to one" ;;
-  esac
+  local candidate release seen=""
+  for candidate in ${JAVA_HOME:+"$JAVA_HOME/bin/java"} java; do
+    release=$(java_release "$candidate") || true
+    case "$release" in 17 | 21) return ;; esac
+    [ -z "$release" ] || seen="${seen:+$seen and }Java $release"
+  done
+  fail "needs Java 17 or 21, found ${seen:-none}; install one (Debian: apt-get install openjdk-17-jre-headless; macOS: brew install openjdk@17) or set JAVA_HOME to one"
 }
 
 step() { # step "what" command...: one line with the seconds; the output only when it fails
   local what=$1 started=$SECONDS log
   shift
   log=$(mktemp)
+  # Said before it starts: a minute without a word looks like a hang.
+  printf 'setup: %s ... ' "$what"
   if ! "$@" >"$log" 2>&1; then
+    echo "failed"
     tail -n 30 "$log" >&2
     rm -f "$log"
     fail "$what failed (see above); mend it and run the command again, it goes on from there"
   fi
   rm -f "$log"
-  echo "setup: $what ($((SECONDS - started)) s)"
+  echo "$((SECONDS - started)) s"
 }
-
-python=$(find_python)
-check_java
-wanted=$(cat pyproject.toml constraints/local.txt tools/setup.sh airflow_lakehouse/dbt/requirements.lock airflow_lakehouse/spark/jars.py | cksum)$("$python" --version)$PWD
-stamp=.venv/.setup-complete
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
-  exit 0
-fi
 
 make_environment() {
   # A set-up that was killed may have left half an environment; both tools rebuild it in place.
-  if command -v uv >/dev/null 2>&1; then
+  if [ -n "$has_uv" ]; then
     uv venv --quiet --allow-existing --python "$python" .venv
   else
     "$python" -m venv --upgrade-deps .venv 2>/dev/null || "$python" -m venv --clear --upgrade-deps .venv
@@ -59,16 +65,27 @@ make_environment() {
 }
 
 install_packages() {
-  if command -v uv >/dev/null 2>&1; then
-    uv pip install --quiet --python .venv/bin/python --constraint constraints/local.txt --editable '.[local,ocr,cosmos,aws]' --group dev
+  local what=(--quiet --constraint constraints/local.txt --editable '.[local,ocr,cosmos,aws]' --group dev)
+  if [ -n "$has_uv" ]; then
+    uv pip install --python .venv/bin/python "${what[@]}"
   else
-    .venv/bin/python -m pip install --quiet --constraint constraints/local.txt --editable '.[local,ocr,cosmos,aws]' --group dev
+    .venv/bin/python -m pip install "${what[@]}"
   fi
 }
 
+python=$(find_python)
+check_java
+inputs=(pyproject.toml constraints/local.txt tools/setup.sh airflow_lakehouse/dbt/requirements.lock airflow_lakehouse/spark/jars.py)
+# The folder too: an environment does not work where it was moved to.
+wanted="$(cat "${inputs[@]}" | cksum) $("$python" --version) $PWD"
+stamp=.venv/.setup-complete
+if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+  exit 0
+fi
+
 rm -f "$stamp"
 step "python environment" make_environment
-step "packages" install_packages
+step "packages (a few minutes the first time)" install_packages
 step "jars of the Spark engine" .venv/bin/lakehouse fetch-jars
 step "environment of dbt" .venv/bin/lakehouse dbt-env
 printf '%s' "$wanted" >"$stamp"
