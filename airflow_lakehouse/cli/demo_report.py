@@ -43,7 +43,9 @@ def in_words(result: dict[str, Any]) -> str:
     :param result: what the task returned.
     """
     plain = {"files": "file", "documents": "document", "pages_ok": "page", "pages_failed": "unreadable page"}
-    words = [_counted(result[name], word) for name, word in plain.items() if result.get(name)]
+    # A sensor counts files; a job tells how many it found, loaded and skipped.
+    counts = {**result, "files": files.get("loaded", 0)} if isinstance(files := result.get("files"), dict) else result
+    words = [_counted(counts[name], word) for name, word in plain.items() if counts.get(name)]
     if result.get("dt"):
         words.append(_counted(len(result["dt"]), "day"))
     if result.get("tables"):

@@ -67,7 +67,12 @@ def ensure_server() -> Server:
     directory = state_dir()
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(directory / "start.lock"):
-        return running_server() or _start(directory)
+        server = running_server()
+        if server and _code_of(directory) != code_stamp() and not held_leases(directory):
+            # Its Python workers keep the code they once imported: after an upgrade they would parse as the old version.
+            stop_server()
+            server = None
+        return server or _start(directory)
 
 
 def running_server() -> Server | None:
@@ -126,8 +131,40 @@ def write_state(directory: Path, *, remote: str, port: int, pid: int) -> None:
     """
     partial = directory / "engine.json.partial"
     with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
-        json.dump({**asdict(Server(remote, pid)), "port": port}, stream)
+        json.dump({**asdict(Server(remote, pid)), "port": port, "code": code_stamp()}, stream)
     partial.replace(directory / "engine.json")
+
+
+def code_stamp() -> str:
+    """Return a digest of this package's files as they are on disk."""
+    root = Path(__file__).parents[1]
+    seen = sorted((path.relative_to(root).as_posix(), path.stat().st_mtime_ns) for path in root.rglob("*.py"))
+    return sha256(repr(seen).encode()).hexdigest()[:16]
+
+
+def _code_of(directory: Path) -> str | None:
+    try:
+        return str(json.loads((directory / "engine.json").read_text()).get("code"))
+    except (OSError, ValueError):
+        return None
+
+
+def held_leases(directory: Path) -> int:
+    """Count the leases somebody holds; those of the dead are cleared away.
+
+    :param directory: the state directory.
+    """
+    held = 0
+    for path in (directory / "leases").glob("*"):
+        try:
+            with path.open() as lease:
+                fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)
+        except BlockingIOError:
+            held += 1
+        except FileNotFoundError:
+            continue
+    return held
 
 
 def is_alive(pid: int) -> bool:

@@ -5,7 +5,6 @@ Run as ``python -m airflow_lakehouse.spark.connect_supervisor STATE_DIRECTORY``.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import signal
@@ -118,25 +117,11 @@ def _stay(server: subprocess.Popen[bytes], directory: Path) -> None:
     idle_after = float(os.environ.get(IDLE_VARIABLE) or _IDLE_SECONDS)
     last_used = time.monotonic()
     while server.poll() is None:
-        if _leases(directory):
+        if connect_server.held_leases(directory):
             last_used = time.monotonic()
         elif time.monotonic() - last_used > idle_after:
             return
         time.sleep(_POLL_SECONDS)
-
-
-def _leases(directory: Path) -> int:
-    held = 0
-    for path in (directory / "leases").glob("*"):
-        try:
-            with path.open() as lease:
-                fcntl.flock(lease, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink(missing_ok=True)
-        except BlockingIOError:
-            held += 1
-        except FileNotFoundError:
-            continue
-    return held
 
 
 def _wait_until_it_listens(server: subprocess.Popen[bytes], port: int) -> bool:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from airflow_lakehouse.exceptions import LakehouseError
+from airflow_lakehouse.exceptions import JobCancelledError, LakehouseError
 from airflow_lakehouse.spark.jobs import JOBS, JobArguments, run_job
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 def main(given: list[str] | None = None) -> int:
@@ -26,6 +30,7 @@ def main(given: list[str] | None = None) -> int:
     options = parser.parse_args(given)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     outcome: dict[str, Any]
+    signal.signal(signal.SIGTERM, _cancel)
     try:
         arguments = JobArguments.from_dict(json.loads(options.arguments.read_text()))
         outcome, code = run_job(options.name, arguments).as_dict(), 0
@@ -35,6 +40,17 @@ def main(given: list[str] | None = None) -> int:
         logging.getLogger(__name__).error("%s: %s", type(error).__name__, error)  # noqa: TRY400 - the cause may quote data
     _write(outcome, options.result)
     return code
+
+
+def _cancel(number: int, frame: FrameType | None) -> None:
+    """Stop what runs on the server, which would otherwise go on without us, and end the job."""
+    del number, frame
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.getActiveSession()
+    if session is not None:
+        session.interruptAll()
+    raise JobCancelledError("the job was cancelled", remedy="clear the task to run it again")
 
 
 def _write(outcome: dict[str, Any], target: Path | None) -> None:
