@@ -107,8 +107,8 @@ def _scanned_letter(case: _Case) -> tuple[bytes, int]:
 
 def _broken(case: _Case) -> tuple[bytes, int]:
     content, _ = _letter(case)
-    # A transfer that stopped: the header is there, the table of objects is not.
-    return content[: len(content) // 5], 0
+    # A transfer that stopped: pages are there, the table of objects is not.
+    return content[: len(content) * 7 // 10], 0
 
 
 KINDS: Final[dict[str, Drawer]] = {
