@@ -23,7 +23,7 @@ from airflow_lakehouse.cli.airflow_home import (
     write_sample_input,
 )
 from airflow_lakehouse.exceptions import JobError
-from airflow_lakehouse.spark.connect_server import running_server, stop_server
+from airflow_lakehouse.spark.connect_server import running_server, stop_unused_server
 
 if TYPE_CHECKING:
     import argparse
@@ -116,7 +116,7 @@ def run(args: argparse.Namespace) -> int:
     finally:
         stop_jobs(home.jobs)
         if not engine_before:
-            stop_server()
+            stop_unused_server()
     seconds |= finished.stages()
     sys.stdout.write(demo_report.render(home, seconds | {"all": time.monotonic() - started}))
     return 0

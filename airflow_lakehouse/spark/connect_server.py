@@ -100,6 +100,14 @@ def stop_server() -> bool:
     return True
 
 
+def stop_unused_server() -> bool:
+    """Stop the server unless somebody holds a lease on it: a job of another process must not lose it.
+
+    :return: whether it was stopped.
+    """
+    return not held_leases(state_dir()) and stop_server()
+
+
 @contextmanager
 def hold_server() -> Iterator[Server]:
     """Keep the server from being stopped as idle for as long as the block lasts.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime
+from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import ReconciliationError
@@ -47,26 +48,36 @@ def check_bronze(
     expected: Counter[str] = Counter()
     for (_, target), count in counts.items():
         expected[target] += count
+    stored = _stored(spark, [outside.get(name) or by_name(name) for name in sorted(expected)], entries)
     rows: list[Count] = []
-    wrong = []
     for name, count in sorted(expected.items()):
-        stored = _stored(spark, outside.get(name) or by_name(name), entries)
-        rows += [("bronze", name, "read", count), ("bronze", name, "loaded", stored)]
-        if stored != count:
-            wrong.append(f"{name}: {count} read, {stored} stored")
+        rows += [("bronze", name, "read", count), ("bronze", name, "loaded", stored.get(name, 0))]
     record(catalog, rows, run_id)
+    wrong = [
+        f"{name}: {count} read, {stored.get(name, 0)} stored"
+        for name, count in expected.items()
+        if count != stored.get(name, 0)
+    ]
     if wrong:
-        raise ReconciliationError("records went missing or were doubled (" + "; ".join(wrong) + ")")
+        raise ReconciliationError("records went missing or were doubled (" + "; ".join(sorted(wrong)) + ")")
 
 
-def _stored(spark: SparkSession, table: Table, entries: Sequence[Entry]) -> int:
+def _stored(spark: SparkSession, tables: Sequence[Table], entries: Sequence[Entry]) -> dict[str, int]:
+    """Return how many rows of these file versions each table holds, in one query."""
     from pyspark.sql import functions as F  # noqa: N812
 
     # By file version, not by batch: of a batch that was killed half way, only some files are loaded now.
     versions = spark.createDataFrame([(entry.file.uri, entry.file.etag) for entry in entries], _VERSION)
     batches = sorted({entry.batch_id for entry in entries})
-    rows = spark.table(schema.qualified(table)).where(F.col("batch_id").isin(batches))
-    return rows.join(F.broadcast(versions), list(bronze.FILE_KEY), "left_semi").count()
+    parts = [
+        spark.table(schema.qualified(table))
+        .where(F.col("batch_id").isin(batches))
+        .select(F.lit(table.name).alias("table"), *bronze.FILE_KEY)
+        for table in tables
+    ]
+    whole = reduce(lambda left, right: left.unionByName(right), parts)
+    counted = whole.join(F.broadcast(versions), list(bronze.FILE_KEY), "left_semi").groupBy("table").count()
+    return {row["table"]: row["count"] for row in counted.collect()}
 
 
 _VERSION: Final = "source_uri STRING, source_etag STRING"
@@ -82,23 +93,29 @@ def check_silver(spark: SparkSession, catalog: Catalog, outcomes: dict[str, Outc
     :raises ReconciliationError: when a table holds two rows of one key; the counts were recorded.
     """
     rows: list[Count] = []
-    wrong = []
     for name, outcome in outcomes.items():
-        table = by_name(name)
         rows += [("silver", name, class_, count) for class_, count in sorted(outcome.classes.items())]
         rows += [("silver", name, change, count) for change, count in outcome.change.as_dict().items()]
-        if outcome.change.added and _has_doubles(spark, table):
-            wrong.append(name)
     record(catalog, rows, run_id)
+    wrong = _doubled(spark, [by_name(name) for name, outcome in outcomes.items() if outcome.change.added])
     if wrong:
         raise ReconciliationError(f"more than one row of a key in {', '.join(wrong)}")
 
 
-def _has_doubles(spark: SparkSession, table: Table) -> bool:
+def _doubled(spark: SparkSession, tables: Sequence[Table]) -> list[str]:
+    """Return the tables that hold two rows of one key, in one query."""
     from pyspark.sql import functions as F  # noqa: N812
 
-    keys = spark.table(schema.qualified(table))
-    return bool(keys.groupBy(*table.key).count().where(F.col("count") > 1).limit(1).collect())
+    if not tables:
+        return []
+    parts = [
+        spark.table(schema.qualified(table)).select(F.lit(table.name).alias("table"), F.struct(*table.key).alias("key"))
+        for table in tables
+    ]
+    keys = [part.select("table", F.to_json("key").alias("key")) for part in parts]
+    whole = reduce(lambda left, right: left.unionByName(right), keys)
+    doubled = whole.groupBy("table", "key").count().where(F.col("count") > 1).select("table").distinct()
+    return sorted(row["table"] for row in doubled.collect())
 
 
 def record(catalog: Catalog, counts: list[Count], run_id: str) -> None:

@@ -34,7 +34,7 @@ def lakehouse_engine() -> Iterator[Server]:
     with connect_server.hold_server() as server:
         yield server
     if not was_running:
-        connect_server.stop_server()
+        connect_server.stop_unused_server()
 
 
 @pytest.fixture
