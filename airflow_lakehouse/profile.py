@@ -52,7 +52,9 @@ class Profile:
         _one_of("runner", self.runner, RUNNERS)
         _one_of("OCR engine", self.ocr, OCR_ENGINES)
         if not self.warehouse:
-            raise ConfigurationError("the profile names no warehouse", remedy="give --warehouse DIR or set it in the connection")
+            raise ConfigurationError(
+                "the profile names no warehouse", remedy="give --warehouse DIR or set it in the connection"
+            )
         if self.catalog == "sqlite" and "://" in self.warehouse and not self.warehouse.startswith("file://"):
             raise ConfigurationError(
                 f"the SQLite catalog cannot keep its file in {self.warehouse!r}",

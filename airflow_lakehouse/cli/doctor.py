@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.metadata
 import sys
-from collections.abc import Callable, Iterator
 
 from airflow_lakehouse.exceptions import LakehouseError, SetupError
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

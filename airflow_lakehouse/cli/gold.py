@@ -28,4 +28,6 @@ def refresh_gold(arguments: JobArguments) -> dict[str, dict[str, int]]:
             log_dir=profile.warehouse_dir / "logs" / "gold",
         )
     rebuilt = {name: model for name, model in result.models.items() if model.status == "rebuilt"}
-    return {name: {"rows": model.rows, "added": model.rows, "updated": 0, "deleted": 0} for name, model in rebuilt.items()}
+    return {
+        name: {"rows": model.rows, "added": model.rows, "updated": 0, "deleted": 0} for name, model in rebuilt.items()
+    }

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from airflow_lakehouse.cli.pipeline import STAGES, Request, run_pipeline
 from airflow_lakehouse.cli.warehouse import add_warehouse, print_json
 from airflow_lakehouse.exceptions import LakehouseError
 from airflow_lakehouse.profile import OCR_ENGINES, Profile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

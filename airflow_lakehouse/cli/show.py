@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from airflow_lakehouse.cli.warehouse import add_warehouse, finite, plain, print_json, profile_of
 from airflow_lakehouse.exceptions import TableNotFoundError
-from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.tables import NAMESPACES
+
+if TYPE_CHECKING:
+    from airflow_lakehouse.profile import Profile
 
 _CELL = 32
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from airflow_lakehouse.cli.warehouse import add_warehouse, print_json, profile_of
-from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.tables import NAMESPACES
+
+if TYPE_CHECKING:
+    from airflow_lakehouse.profile import Profile
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

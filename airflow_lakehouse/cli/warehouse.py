@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import math
 import sys
 from base64 import b64encode
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from airflow_lakehouse.profile import Profile
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_warehouse(parser: argparse.ArgumentParser) -> None:

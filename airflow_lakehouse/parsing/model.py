@@ -7,11 +7,11 @@ are deduplicated, or what happens to rejects: the load does, alike for every sou
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pyspark.sql import DataFrame
 
     from airflow_lakehouse.tables import Table

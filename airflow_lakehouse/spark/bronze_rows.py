@@ -117,5 +117,3 @@ def prune(table: Table, days: set[str | None]) -> str:
     if "dt" not in table.partition_columns:
         return "true"
     return schema.any_of("dt", {f"DATE '{day}'" if day else None for day in days})
-
-

@@ -59,7 +59,9 @@ def create_local_catalog(profile: Profile) -> None:
             f"warehouse {directory} cannot be created: {error.strerror}", remedy="give a directory that can be written"
         ) from error
     if not os.access(directory, os.W_OK):
-        raise ConfigurationError(f"warehouse {directory} cannot be written", remedy="mend its permissions or give another")
+        raise ConfigurationError(
+            f"warehouse {directory} cannot be written", remedy="mend its permissions or give another"
+        )
     with closing(sqlite3.connect(profile.catalog_file, timeout=BUSY_MILLISECONDS / 1000)) as connection:
         # Write-ahead logging lets readers go on while a commit is made; it stays with the file.
         connection.execute("PRAGMA journal_mode=WAL")

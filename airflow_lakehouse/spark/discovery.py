@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -20,6 +19,7 @@ from airflow_lakehouse.parsing.model import SourceFile
 from airflow_lakehouse.spark import files
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from airflow_lakehouse.parsing import Registry
     from airflow_lakehouse.profile import Profile
 

@@ -56,9 +56,7 @@ def missing_tables(catalog: Catalog, more: Iterable[Table] = ()) -> list[Table]:
     :param catalog: the catalog.
     :param more: tables of outside parsers.
     """
-    present = {
-        name for space in catalog.list_namespaces() for name in map(".".join, catalog.list_tables(space))
-    }
+    present = {name for space in catalog.list_namespaces() for name in map(".".join, catalog.list_tables(space))}
     wanted = {table.identifier: table for table in (*ALL, *more)}
     return [table for name, table in wanted.items() if name not in present]
 

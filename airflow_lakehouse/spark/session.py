@@ -55,6 +55,10 @@ def sql_conf() -> dict[str, str]:
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.ansi.enabled": "true",
         "spark.sql.adaptive.enabled": "true",
+        # A MERGE may not broadcast its target. Hashed where it is small, it spares sorting the text of every new row.
+        "spark.sql.join.preferSortMergeJoin": "false",
+        # Staged rows go to one folder a table; with so many files open at once they need not be sorted for it.
+        "spark.sql.maxConcurrentOutputFileWriters": "24",
         # Only staged rows are plain Parquet: read once and thrown away. Iceberg has its own codec.
     }
 

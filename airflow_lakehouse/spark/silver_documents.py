@@ -57,7 +57,5 @@ def _affected(
         return None
     relinked = live.select(*_DOCUMENT, "source_uri").distinct().join(linked, list(_FILE), "left")
     known = work.read(TARGET).select(*_DOCUMENT, F.col("document_reference_id").alias("known")).distinct()
-    moved = relinked.join(known, list(_DOCUMENT)).where(
-        ~F.col("known").eqNullSafe(F.col("document_reference_id"))
-    )
+    moved = relinked.join(known, list(_DOCUMENT)).where(~F.col("known").eqNullSafe(F.col("document_reference_id")))
     return added.select(*_DOCUMENT).unionByName(moved.select(*_DOCUMENT)).distinct()

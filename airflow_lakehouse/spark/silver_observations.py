@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
     from airflow_lakehouse.spark.conform import Outcome, Work
-    from airflow_lakehouse.tables import Table
 
 SAME_KEY: Final = "SAME_KEY"
 TARGETS: Final = (silver.OBSERVATION, silver.COLLISIONS)
@@ -26,9 +25,7 @@ _GRAIN: Final = silver.OBSERVATION.key
 _IDENTITY: Final = "coalesce(parent_observation_id, observation_id)"
 
 
-def refresh(
-    work: Work, seen: dict[str, delta.Watermark | None], now: delta.Watermark
-) -> dict[str, Outcome]:
+def refresh(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Watermark) -> dict[str, Outcome]:
     """Bring both tables up to date.
 
     :param work: the run.
@@ -72,9 +69,7 @@ def _read(work: Work, ids: DataFrame | None, name: str) -> tuple[DataFrame, dict
 
 def _occupied(work: Work) -> DataFrame:
     """Return resource and grain of every observation silver knows, kept or collided."""
-    parts = [
-        work.read(target).selectExpr(*_GRAIN, f"{_IDENTITY} AS resource_id") for target in TARGETS
-    ]
+    parts = [work.read(target).selectExpr(*_GRAIN, f"{_IDENTITY} AS resource_id") for target in TARGETS]
     return parts[0].unionByName(parts[1])
 
 

@@ -70,7 +70,8 @@ def cut(spark: SparkSession, entries: list[Entry], parser: str, modules: tuple[s
     inputs = spark.createDataFrame(shares, "share STRING").repartition(len(shares))
     pieces = inputs.mapInArrow(_reader(parser, modules), _CUT)
     # One file is one task; without this, one large gzip would leave every other core idle for the rest of the job.
-    return pieces.repartition(max(4, 2 * _cores(spark)))
+    # By value rather than round robin, before which Spark would sort every record by its bytes.
+    return pieces.repartition(max(4, 2 * _cores(spark)), "file_no", "position")
 
 
 def _shares(spark: SparkSession, entries: list[Entry]) -> list[list[tuple[int, Entry]]]:

@@ -30,7 +30,9 @@ PROVENANCE: Final = (
     Column("source_entry", "int", "1-based entry where the line itself holds a Bundle, else 0", required=True),
     *LOAD,
 )
-FLAGS: Final = Column("flags", "array<string>", "UPPER_SNAKE codes of what was odd about the row; empty when nothing was")
+FLAGS: Final = Column(
+    "flags", "array<string>", "UPPER_SNAKE codes of what was odd about the row; empty when nothing was"
+)
 
 
 def _fhir(resource_type: str, name: str) -> Table:
@@ -73,7 +75,12 @@ FHIR_TABLES: Final = {
 """Resource type to its bronze table; every other type goes to :data:`OTHER`."""
 
 BLOCK: Final = (
-    Column("block_id", "string", "Block identifier; the same document read by the same engine gives the same", required=True),
+    Column(
+        "block_id",
+        "string",
+        "Block identifier; the same document read by the same engine gives the same",
+        required=True,
+    ),
     Column("block_type", "string", "PAGE, LINE, WORD, and later TABLE, CELL, KEY_VALUE_SET ...", required=True),
     Column("reading_order", "int", "1-based place in the order a person reads the page"),
     Column("text", "string", "Text of the block"),
@@ -135,7 +142,9 @@ QUARANTINE: Final = Table(
     grain="one row per rejected record",
     columns=(
         *FILE,
-        Column("position", "long", "1-based line, Bundle entry or page; 0 when the whole file was rejected", required=True),
+        Column(
+            "position", "long", "1-based line, Bundle entry or page; 0 when the whole file was rejected", required=True
+        ),
         Column("entry", "int", "1-based entry where the line itself holds a Bundle, else 0", required=True),
         Column("reason", "string", "UPPER_SNAKE code", required=True),
         Column("detail", "string", "What was wrong, without any text of the record"),

@@ -47,7 +47,9 @@ RECONCILIATION: Final = Table(
         Column("run_id", "string", "Run", required=True),
         Column("stage", "string", "bronze or silver", required=True),
         Column("table_name", "string", "Table the counts are about", required=True),
-        Column("class", "string", "read, loaded, quarantine; input, winner, superseded, collision, excluded", required=True),
+        Column(
+            "class", "string", "read, loaded, quarantine; input, winner, superseded, collision, excluded", required=True
+        ),
         Column("rows", "long", "Rows in that class", required=True),
         Column("recorded_at", "timestamp", "When it was counted", required=True),
     ),

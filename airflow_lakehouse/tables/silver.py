@@ -102,7 +102,9 @@ _OBSERVATION: Final = (
     Column("obs_time_low", "timestamp", "Earliest instant the text allows"),
     Column("obs_time_high", "timestamp", "Latest instant the text allows"),
     Column("obs_time_source", "string", "Element the time comes from: effectiveDateTime, effectiveInstant ..."),
-    Column("observation_id", "string", "FHIR logical id; a component's is its parent's, '#' and its place", required=True),
+    Column(
+        "observation_id", "string", "FHIR logical id; a component's is its parent's, '#' and its place", required=True
+    ),
     Column("parent_observation_id", "string", "Observation this row is a component of"),
     Column("encounter_id", "string", "Encounter it was made in"),
     Column("status", "string", "registered, preliminary, final, amended ..."),

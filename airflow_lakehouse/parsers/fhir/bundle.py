@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TYPE_CHECKING
 
 from airflow_lakehouse.parsers.fhir import json_spans
 from airflow_lakehouse.parsers.fhir.json_spans import MalformedJsonError, Span
 from airflow_lakehouse.parsers.fhir.reasons import EMPTY_ENTRY, INVALID_JSON, NOT_AN_OBJECT, TRUNCATED_JSON
 from airflow_lakehouse.parsing.model import Record, Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 REFS: Final = "refs"
 """Attribute: JSON object of the urns in the record that its Bundle resolves, to ``Type/id``."""

@@ -8,8 +8,7 @@ its bytes, and what comes before and after it still loads.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TYPE_CHECKING
 
 from airflow_lakehouse.parsers.fhir import json_spans
 from airflow_lakehouse.parsers.fhir.bundle import cut_bundle
@@ -23,6 +22,9 @@ from airflow_lakehouse.parsers.fhir.reasons import (
     TRUNCATED_JSON,
 )
 from airflow_lakehouse.parsing.model import Record, Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BOM: Final = b"\xef\xbb\xbf"
 # Bytes that a line with two objects holds; a line without them is not looked at twice.
@@ -64,9 +66,7 @@ def _next_line(stream: BinaryIO) -> tuple[int, bytes] | None:
     return None
 
 
-def _chain(
-    first: bytes, number: int, following: tuple[int, bytes], stream: BinaryIO
-) -> Iterator[tuple[int, bytes]]:
+def _chain(first: bytes, number: int, following: tuple[int, bytes], stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
     yield number, first
     distance, line = following
     yield number + distance, line
@@ -81,7 +81,9 @@ def _is_line_file(first: bytes, second: bytes) -> bool:
     """
     if _is_whole_object(first):
         return True
-    return not first.lstrip().startswith(b"[") and _is_whole_object(second) and _resource_type(_text(second)) is not None
+    return (
+        not first.lstrip().startswith(b"[") and _is_whole_object(second) and _resource_type(_text(second)) is not None
+    )
 
 
 def _is_whole_object(line: bytes) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from airflow_lakehouse.parsers.fhir import cut
 from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pyspark.sql import DataFrame
 
     from airflow_lakehouse.parsing.model import Record, Rejected, SourceFile

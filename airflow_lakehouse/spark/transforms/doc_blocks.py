@@ -90,7 +90,9 @@ def blocks(rows: DataFrame, linked: DataFrame) -> DataFrame:
         joined.withColumn("_place", F.row_number().over(window))
         .where(F.col("_place") == 1)
         .withColumn("text", F.trim(F.regexp_replace("text", r"\s+", " ")))
-        .withColumn("flags", F.when(ambiguous, F.array(F.lit(AMBIGUOUS_LINK))).otherwise(F.array().cast("array<string>")))
+        .withColumn(
+            "flags", F.when(ambiguous, F.array(F.lit(AMBIGUOUS_LINK))).otherwise(F.array().cast("array<string>"))
+        )
         .withColumn("version_id", F.lit(None).cast("string"))
         .withColumn("last_updated", F.lit(None).cast("timestamp"))
         .select(*target.column_names)

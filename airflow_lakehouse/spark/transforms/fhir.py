@@ -24,6 +24,7 @@ BAD_TIME: Final = "BAD_TIME"
 """Flag: a date or time is not one; the column is null, the text is kept."""
 
 _DAY: Final = "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_DAY_LENGTH: Final = 10
 _OFFSET: Final = "(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])"
 _CLOCK: Final = "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _FULL: Final = f"^{_DAY}{_CLOCK}([.][0-9]+)?{_OFFSET}$"
@@ -50,8 +51,11 @@ def instant(text: str) -> str:
 
     :param text: SQL expression of the text.
     """
-    whole_day = f"CASE WHEN {text} RLIKE '^{_DAY}$' THEN try_cast({text} || 'T00:00:00Z' AS TIMESTAMP) END"
-    return f"CASE WHEN {text} RLIKE '{_FULL}' THEN try_cast({text} AS TIMESTAMP) ELSE {whole_day} END"
+    return (
+        f"CASE WHEN length({text}) = {_DAY_LENGTH} THEN CASE WHEN {text} RLIKE '^{_DAY}$'"
+        f" THEN try_cast({text} || 'T00:00:00Z' AS TIMESTAMP) END"
+        f" WHEN {text} RLIKE '{_FULL}' THEN try_cast({text} AS TIMESTAMP) END"
+    )
 
 
 def day(text: str) -> str:
@@ -62,17 +66,18 @@ def day(text: str) -> str:
     return f"CASE WHEN {text} RLIKE '^{_DAY}$' THEN try_cast({text} AS DATE) END"
 
 
-def precision(text: str) -> str:
+def precision(text: str, as_instant: str = "") -> str:
     """Return how exactly a text tells a time: year, month, day, second or fraction; null when it tells none.
 
     :param text: SQL expression of the text.
+    :param as_instant: column that holds its instant already; a transform of many rows reads every text once.
     """
     return (
         f"CASE WHEN {text} RLIKE '^[0-9]{{4}}$' THEN 'year'"
         f" WHEN {text} RLIKE '^[0-9]{{4}}-(?:0[1-9]|1[0-2])$' THEN 'month'"
-        f" WHEN ({day(text)}) IS NOT NULL THEN 'day'"
-        f" WHEN ({instant(text)}) IS NULL THEN NULL"
-        f" WHEN {text} RLIKE 'T[0-9:]+[.]' THEN 'fraction' ELSE 'second' END"
+        f" WHEN ({as_instant or instant(text)}) IS NULL THEN NULL"
+        f" WHEN length({text}) = {_DAY_LENGTH} THEN 'day'"
+        f" WHEN instr({text}, '.') > 0 THEN 'fraction' ELSE 'second' END"
     )
 
 
@@ -96,26 +101,28 @@ def last_day(text: str) -> str:
     )
 
 
-def earliest(text: str) -> str:
+def earliest(text: str, precise: str, as_instant: str) -> str:
     """Return the earliest instant a dateTime allows; without an offset, anywhere on Earth (UTC+14).
 
     The bounds are those of SQL-on-FHIR's ``lowBoundary`` and ``highBoundary``.
 
     :param text: SQL expression of the text.
+    :param precise: column with its precision.
+    :param as_instant: column with its instant.
     """
-    exact = f"CASE WHEN {text} RLIKE '{_FULL}' THEN try_cast({text} AS TIMESTAMP) END"
     open_ = f"try_cast(({first_day(text)}) AS TIMESTAMP) - INTERVAL 14 HOURS"
-    return f"coalesce({exact}, CASE WHEN ({precision(text)}) IN ('year', 'month', 'day') THEN {open_} END)"
+    return f"CASE WHEN {precise} IN ('second', 'fraction') THEN {as_instant} WHEN {precise} IS NOT NULL THEN {open_} END"
 
 
-def latest(text: str) -> str:
+def latest(text: str, precise: str, as_instant: str) -> str:
     """Return the latest instant a dateTime allows; without an offset, anywhere on Earth (UTC-12).
 
     :param text: SQL expression of the text.
+    :param precise: column with its precision.
+    :param as_instant: column with its instant.
     """
-    exact = f"CASE WHEN {text} RLIKE '{_FULL}' THEN try_cast({text} AS TIMESTAMP) END"
     end = f"try_cast(({last_day(text)}) AS TIMESTAMP) + INTERVAL '1 12:00:00' DAY TO SECOND - INTERVAL 1 MILLISECOND"
-    return f"coalesce({exact}, CASE WHEN ({precision(text)}) IN ('year', 'month', 'day') THEN {end} END)"
+    return f"CASE WHEN {precise} IN ('second', 'fraction') THEN {as_instant} WHEN {precise} IS NOT NULL THEN {end} END"
 
 
 def _date_part(text: str) -> str:

@@ -66,16 +66,23 @@ def observations(rows: DataFrame) -> DataFrame:
         "encounter_id": fhir.reference_id("r.encounter.reference", "Encounter"),
         "status": "r.status",
         "category": "get(get(r.category, 0).coding, 0).code",
-        "obs_time": fhir.instant(time),
-        "obs_time_text": time,
-        "obs_time_precision": fhir.precision(time),
-        "obs_time_low": fhir.earliest(time),
-        "obs_time_high": fhir.latest(time),
+        "obs_time": "as_instant",
+        "obs_time_text": "time_text",
+        "obs_time_precision": "precise",
+        "obs_time_low": fhir.earliest("time_text", "precise", "as_instant"),
+        "obs_time_high": fhir.latest("time_text", "precise", "as_instant"),
         "obs_time_source": f"CASE {source} END",
         "parts": f"concat(array({_own_part()}), coalesce(r.component, array()))",
     }
-    flags = fhir.flags((fhir.not_a_time(time), fhir.BAD_TIME))
-    return with_columns(fhir.read_body(rows, SCHEMA), rows, columns, flags)
+    # One projection after the other, so that the text of a time is matched once and not once a column.
+    read = (
+        fhir.read_body(rows, SCHEMA)
+        .selectExpr("*", f"{time} AS time_text")
+        .selectExpr("*", f"{fhir.instant('time_text')} AS as_instant")
+        .selectExpr("*", f"{fhir.precision('time_text', 'as_instant')} AS precise")
+    )
+    flags = fhir.flags(("time_text IS NOT NULL AND precise IS NULL", fhir.BAD_TIME))
+    return with_columns(read, rows, columns, flags)
 
 
 def _own_part() -> str:
