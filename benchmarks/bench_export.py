@@ -26,7 +26,9 @@ def _memory_mib() -> float:
         try:
             name = (status.parent / "comm").read_text().strip()
             if name.startswith(("java", "python", "lakehouse")):
-                total += next(int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("Pss:"))
+                total += next(
+                    int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("Pss:")
+                )
         except (OSError, StopIteration):
             continue
     return total / 1024

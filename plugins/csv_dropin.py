@@ -5,11 +5,13 @@ Reads ward lists, lines of ``ward;bed;patient``, into ``bronze_csv_ward_list``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from airflow_lakehouse import Parser, Rejected, Row, SourceFile, hookimpl
 from airflow_lakehouse.tables import Column, Table, bronze
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 WARD_LIST: Final = Table(
     name="bronze_csv_ward_list",

@@ -6,8 +6,9 @@ cd "$(dirname "$0")/.."
 
 fail() { echo "setup: $1" >&2; exit 1; }
 
-# A version manager's shim is found on the PATH and still does nothing: only a uv that answers is one.
-uv --version >/dev/null 2>&1 && has_uv=yes || has_uv=""
+# A version manager's shim is found on the PATH and still does nothing, and an old uv knows no groups: only one that
+# answers and knows them is used.
+[[ "$(uv pip install --help 2>/dev/null)" == *--group* ]] && has_uv=yes || has_uv=""
 
 find_python() {
   local candidate candidates=(python3.12 python3.13 python3.11 python3) modules="venv, ensurepip" seen=""
@@ -15,12 +16,12 @@ find_python() {
   # Debian's python3 comes without ensurepip; uv does not need it.
   [ -n "$has_uv" ] && modules="sys"
   for candidate in "${candidates[@]}"; do
-    command -v "$candidate" >/dev/null 2>&1 || continue
+    command -v "$candidate" >/dev/null 2>&1 || { [ -z "${PYTHON:-}" ] || seen="no $PYTHON"; continue; }
     if "$candidate" -c "import sys, $modules; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" 2>/dev/null; then
       command -v "$candidate"
       return
     fi
-    seen="${seen:+$seen, }$("$candidate" --version 2>/dev/null || echo "a broken $candidate")"
+    seen="${seen:+$seen, }$("$candidate" -c 'import platform; print("Python", platform.python_version())' 2>/dev/null || echo "no Python at $candidate")"
   done
   fail "needs Python 3.11, 3.12 or 3.13 with venv, found ${seen:-none}; install one (Debian: apt-get install python3 python3-venv; macOS: brew install python@3.12) or set PYTHON to one"
 }
@@ -55,22 +56,33 @@ step() { # step "what" command...: one line with the seconds; the output only wh
   echo "$((SECONDS - started)) s"
 }
 
+usable() { # whether .venv may be added to: of the wanted Python, made in this folder, no installation killed in it
+  [ ! -e "$unfinished" ] && [ "$(.venv/bin/python --version 2>/dev/null)" = "$("$python" --version)" ] &&
+    grep -qF -e "$PWD/.venv" -e "$(pwd -P)/.venv" .venv/bin/activate
+}
+
 make_environment() {
-  # A set-up that was killed may have left half an environment; both tools rebuild it in place.
+  # A killed installation leaves packages that look installed and lack files, a moved one commands that start nothing;
+  # pip and uv notice neither.
+  usable || rm -rf .venv
   if [ -n "$has_uv" ]; then
     uv venv --quiet --allow-existing --python "$python" .venv
   else
-    "$python" -m venv --upgrade-deps .venv 2>/dev/null || "$python" -m venv --clear --upgrade-deps .venv
+    "$python" -m venv --upgrade-deps .venv
   fi
 }
 
 install_packages() {
-  local what=(--quiet --constraint constraints/local.txt --editable '.[local,ocr,cosmos,aws]' --group dev)
+  local status=0 what=(--quiet --constraint constraints/local.txt --editable '.[local,ocr,cosmos,aws]' --group dev)
+  touch "$unfinished"
   if [ -n "$has_uv" ]; then
-    uv pip install --python .venv/bin/python "${what[@]}"
+    uv pip install --python .venv/bin/python "${what[@]}" || status=$?
   else
-    .venv/bin/python -m pip install "${what[@]}"
+    .venv/bin/python -m pip install "${what[@]}" || status=$?
   fi
+  # Kept by a kill alone: who fails in good order leaves nothing half done.
+  rm -f "$unfinished"
+  return "$status"
 }
 
 python=$(find_python)
@@ -78,8 +90,8 @@ check_java
 inputs=(pyproject.toml constraints/local.txt tools/setup.sh airflow_lakehouse/dbt/requirements.lock airflow_lakehouse/spark/jars.py)
 # The folder too: an environment does not work where it was moved to.
 wanted="$(cat "${inputs[@]}" | cksum) $("$python" --version) $PWD"
-stamp=.venv/.setup-complete
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
+stamp=.venv/.setup-complete unfinished=.venv/.setup-unfinished
+if [ -x .venv/bin/lakehouse ] && [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ]; then
   exit 0
 fi
 

@@ -80,7 +80,11 @@ def _table(table: Table) -> str:
 
 def _partition(partition: Partition) -> str:
     width = f" of {partition.width}" if partition.width else ""
-    return f"`{partition.column}`" if partition.transform == "identity" else f"{partition.transform}{width} of `{partition.column}`"
+    return (
+        f"`{partition.column}`"
+        if partition.transform == "identity"
+        else f"{partition.transform}{width} of `{partition.column}`"
+    )
 
 
 def _commands() -> str:

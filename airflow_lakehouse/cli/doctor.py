@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.metadata
 import sys
-
-from airflow_lakehouse.exceptions import LakehouseError, SetupError
 from typing import TYPE_CHECKING
 
+from airflow_lakehouse.exceptions import LakehouseError, SetupError
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
     import argparse
+    from collections.abc import Callable, Iterator
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

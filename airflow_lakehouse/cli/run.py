@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 from airflow_lakehouse.cli.pipeline import STAGES, Request, run_pipeline
 from airflow_lakehouse.cli.warehouse import add_warehouse, print_json
 from airflow_lakehouse.exceptions import LakehouseError
 from airflow_lakehouse.profile import OCR_ENGINES, Profile
-from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.cli.warehouse import add_warehouse, finite, plain, print_json, profile_of
 from airflow_lakehouse.exceptions import TableNotFoundError
@@ -52,14 +52,15 @@ def read_rows(profile: Profile, name: str, limit: int | None = None) -> list[dic
 
     catalog = load_pyiceberg(profile)
     if "." in name:
-        table = get_table(catalog, name)
+        found = [get_table(catalog, name)]
     else:
-        found = (find_table(catalog, f"{namespace}.{name}") for namespace in NAMESPACES)
-        table = next((one for one in found if one is not None), None)
-    if table is None:
+        sought = (find_table(catalog, f"{namespace}.{name}") for namespace in NAMESPACES)
+        found = [table for table in sought if table is not None]
+    if not found:
         known = sorted(table[1] for space in NAMESPACES for table in catalog.list_tables(space))
         raise TableNotFoundError(f"this warehouse has no table {name!r}", legal=", ".join(known) or "none yet")
-    return table.scan(limit=limit).to_arrow().to_pylist()
+    rows: list[dict[str, Any]] = found[0].scan(limit=limit).to_arrow().to_pylist()
+    return rows
 
 
 def as_text(rows: list[dict[str, Any]]) -> str:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import sys
 from datetime import UTC, datetime
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.cli.warehouse import add_warehouse, print_json, profile_of
 from airflow_lakehouse.tables import NAMESPACES
 
 if TYPE_CHECKING:
-    from airflow_lakehouse.profile import Profile
     import argparse
+
+    from airflow_lakehouse.profile import Profile
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

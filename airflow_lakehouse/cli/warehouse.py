@@ -8,7 +8,7 @@ import sys
 from base64 import b64encode
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.profile import Profile
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
     from pyspark.sql import DataFrame
 
     from airflow_lakehouse.tables import Table
@@ -100,8 +101,10 @@ class Parser(Protocol):
     """Lower snake case, unique, stored in quarantine and the ledger."""
     version: str
     """Raise it when the same file would give different rows; it is part of the batch id."""
-    tables: tuple[Table, ...]
-    """Bronze tables this parser fills."""
+
+    @property
+    def tables(self) -> tuple[Table, ...]:
+        """Bronze tables this parser fills; an attribute of the class will do."""
 
     def claims(self, file: SourceFile, head: bytes) -> bool:
         """Tell whether this parser reads the file, by its content and not by its name alone.

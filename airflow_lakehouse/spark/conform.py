@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from airflow_lakehouse.profile import CATALOG_NAME
 from airflow_lakehouse.spark import delta, load, schema
 from airflow_lakehouse.spark.session import stamp, unstamp
 from airflow_lakehouse.spark.transforms import versions
@@ -185,7 +186,7 @@ def apply(work: Work, table: Table, changes: DataFrame | None, wanted: DataFrame
         kept = work.keep(changes, f"{table.name}_changes")
         counts = {row[OPERATION]: row["count"] for row in kept.groupBy(OPERATION).count().collect()}
         # Also with nothing to change: the empty commit carries the watermark, and spares the next run this work.
-        load.conform(work.spark, table, kept, _prune(work, table, kept))
+        load.conform(work.spark, table, kept, _prune(table, kept))
     finally:
         unstamp(work.spark, properties)
     return load.Change(
@@ -196,13 +197,13 @@ def apply(work: Work, table: Table, changes: DataFrame | None, wanted: DataFrame
 _MAX_LITERALS: Final = 64
 
 
-def _prune(work: Work, table: Table, changes: DataFrame) -> str:
+def _prune(table: Table, changes: DataFrame) -> str:
     """Return the bucket literals of the changed keys: what is scanned, and what a concurrent commit conflicts with."""
     buckets = [partition for partition in table.partitions if partition.transform == "bucket"]
     if not buckets:
         return "true"
     partition = buckets[0]
-    call = f"{schema.CATALOG_NAME}.system.bucket({partition.width}, {{0}}`{partition.column}`)"
+    call = f"{CATALOG_NAME}.system.bucket({partition.width}, {{0}}`{partition.column}`)"
     found = changes.selectExpr(f"{call.format('')} AS bucket").distinct().limit(_MAX_LITERALS + 1).collect()
     if not found or len(found) > _MAX_LITERALS:
         return "true"

@@ -12,14 +12,16 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from airflow_lakehouse.exceptions import InputError
 from airflow_lakehouse.parsing.model import SourceFile
 from airflow_lakehouse.spark import files
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator
+
     from airflow_lakehouse.parsing import Registry
     from airflow_lakehouse.profile import Profile
 
@@ -162,6 +164,6 @@ def _is_day(text: str) -> bool:
 def _sha256(uri: str) -> str:
     try:
         with files.open_raw(uri) as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            return hashlib.file_digest(cast("io.BufferedReader", stream), "sha256").hexdigest()
     except PermissionError as error:
         raise InputError(f"{uri} cannot be read", remedy="mend its permissions, or take it out of the drop") from error

@@ -144,5 +144,6 @@ def _fetch(artifact: Artifact, target: Path) -> None:
 def _not_fetched(artifact: Artifact, target: Path) -> SetupError:
     return SetupError(
         f"{artifact.group}:{artifact.name}:{artifact.version} could not be fetched",
-        remedy=f"check the network, point LAKEHOUSE_IVY_SETTINGS at your mirror's Ivy settings, or copy the jar to {target}",
+        remedy="check the network, point LAKEHOUSE_IVY_SETTINGS at your mirror's Ivy settings,"
+        f" or copy the jar to {target}",
     )

@@ -15,7 +15,10 @@ SUPPORTED: Final = (17, 21)
 """Java releases that Spark 4.1 and Iceberg 1.11 support."""
 
 _VERSION = re.compile(r'version "(?:1\.)?(\d+)')
-_REMEDY = "install a JDK 17 (Debian: apt-get install openjdk-17-jre-headless; macOS: brew install openjdk@17) or set JAVA_HOME"
+_REMEDY = (
+    "install a JDK 17 (Debian: apt-get install openjdk-17-jre-headless; macOS: brew install openjdk@17)"
+    " or set JAVA_HOME"
+)
 
 
 def find_java() -> str:

@@ -85,7 +85,8 @@ class Ledger:
         known = {(row["source_uri"], row["source_etag"]): row for row in self.rows()}
         fresh = [item for item in found if (item.file.uri, item.file.etag) not in known]
         batch, now = batch_id(fresh, job), datetime.now(UTC)
-        pending, done = [], []
+        pending: list[Entry] = []
+        done: list[Entry] = []
         for item in found:
             row = known.get((item.file.uri, item.file.etag))
             if row is None:
@@ -113,12 +114,13 @@ class Ledger:
             for row in self.rows()
             if row["batch_id"] in batches and (row["source_uri"], row["source_etag"]) not in written
         ]
+        batch_filter = In("batch_id", batches)  # type: ignore[call-arg,arg-type] # pydantic hides its constructor
         schema = self._table.schema().as_arrow()
         rows = pa.Table.from_pylist([*kept, *(_row(entry, run_id) for entry in entries)], schema=schema)
         with warnings.catch_warnings():
             # It tells that it copies on write, and that a first batch replaces nothing; both are meant.
             warnings.simplefilter("ignore", UserWarning)
-            self._table.overwrite(rows, overwrite_filter=In("batch_id", batches))
+            self._table.overwrite(rows, overwrite_filter=batch_filter)
 
     def dead_versions(self) -> list[tuple[str, str]]:
         """Return the file versions that a newer version of the same file has replaced."""

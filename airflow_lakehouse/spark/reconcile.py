@@ -26,11 +26,12 @@ Count = tuple[str, str, str, int]
 """Stage, table, class, rows."""
 
 
-def check_bronze(
+def check_bronze(  # noqa: PLR0913 - where to count, what to compare, and as whose run
     spark: SparkSession,
     catalog: Catalog,
     entries: Sequence[Entry],
     counts: Counter[tuple[int, str]],
+    *,
     run_id: str,
     tables: Iterable[Table] = (),
 ) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -19,6 +18,8 @@ from airflow_lakehouse.parsing import Parser, Record, RecordParser, Rejected, Ro
 from airflow_lakehouse.spark import files
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     import pyarrow as pa
     from pyspark.sql import Column, DataFrame, SparkSession
 
@@ -66,7 +67,9 @@ def cut(spark: SparkSession, entries: list[Entry], parser: str, modules: tuple[s
     :param parser: name of their parser.
     :param modules: single-file plugins.
     """
-    shares = [(json.dumps([[number, asdict(entry.file)] for number, entry in share]),) for share in _shares(spark, entries)]
+    shares = [
+        (json.dumps([[number, asdict(entry.file)] for number, entry in share]),) for share in _shares(spark, entries)
+    ]
     inputs = spark.createDataFrame(shares, "share STRING").repartition(len(shares))
     pieces = inputs.mapInArrow(_reader(parser, modules), _CUT)
     # One file is one task; without this, one large gzip would leave every other core idle for the rest of the job.
@@ -94,7 +97,9 @@ def _cores(spark: SparkSession) -> int:
     return int(spark.conf.get("spark.sql.shuffle.partitions") or 4) // 2
 
 
-def _reader(parser_name: str, modules: tuple[str, ...]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _reader(
+    parser_name: str, modules: tuple[str, ...]
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         # Built here: parsers are found again on the worker, so nothing of theirs is pickled.
         parser = load_registry(modules).get(parser_name)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.cli.show import read_rows
-from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.jobs import JobArguments, JobResult, run_job
 from airflow_lakehouse.tables import silver
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_lakehouse.profile import Profile
 
 VOLATILE = ("ingested_at", "batch_id", "source_uri", "source_row")
 """Columns that tell when and from which file a row came, not what it says."""

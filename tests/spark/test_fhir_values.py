@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_lakehouse.cli.show import read_rows
-from airflow_lakehouse.profile import Profile
 from tests.spark.helpers import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_lakehouse.profile import Profile
 
 pytestmark = pytest.mark.spark
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.profile import Profile
 from tests.spark.helpers import load, silver_content, snapshots, write_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = pytest.mark.spark
 

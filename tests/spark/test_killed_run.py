@@ -5,14 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import LakehouseError
-from airflow_lakehouse.profile import Profile
 from tests.spark.helpers import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_lakehouse.profile import Profile
 
 pytestmark = pytest.mark.spark
 

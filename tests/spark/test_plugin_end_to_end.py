@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_lakehouse.cli.show import read_rows
-from airflow_lakehouse.profile import Profile
 from tests.spark.helpers import load
+
+if TYPE_CHECKING:
+    from airflow_lakehouse.profile import Profile
 
 pytestmark = pytest.mark.spark
 PLUGINS = Path(__file__).parents[2] / "plugins"

@@ -5,12 +5,15 @@ from __future__ import annotations
 import shutil
 import tarfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from airflow_lakehouse.cli.show import read_rows
-from airflow_lakehouse.profile import Profile
 from tests.spark.helpers import load
+
+if TYPE_CHECKING:
+    from airflow_lakehouse.profile import Profile
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "fhir"
 pytestmark = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.parsers.fhir import json_spans
 from airflow_lakehouse.parsers.fhir.json_spans import MalformedJsonError, Span
@@ -94,9 +94,9 @@ def _record(number: int, text: str, entry: _Entry, known: dict[str, str]) -> Rec
     refs = {urn: known[urn] for urn in sorted(set(_URN.findall(body_text))) if urn in known}
     if refs:
         attributes[REFS] = json.dumps(refs, separators=(",", ":"))
-    full_url = entry.content.get("fullUrl")
-    resource = entry.content["resource"]
-    if isinstance(resource, dict) and not resource.get("id") and _is_urn_uuid(full_url):
+    full_url, resource = entry.content.get("fullUrl"), entry.content["resource"]
+    wants_id = isinstance(resource, dict) and not resource.get("id")
+    if wants_id and isinstance(full_url, str) and _is_urn_uuid(full_url):
         attributes[FULL_URL_ID] = full_url.removeprefix(_URN_UUID)
     return Record(number, _bytes(body_text), attributes=attributes or None)
 

@@ -8,7 +8,7 @@ its bytes, and what comes before and after it still loads.
 from __future__ import annotations
 
 import json
-from typing import BinaryIO, Final, TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from airflow_lakehouse.parsers.fhir import json_spans
 from airflow_lakehouse.parsers.fhir.bundle import cut_bundle

@@ -9,6 +9,7 @@ from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
     from pyspark.sql import DataFrame
 
     from airflow_lakehouse.parsing.model import Record, Rejected, SourceFile

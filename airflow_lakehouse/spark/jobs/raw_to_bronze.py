@@ -62,7 +62,7 @@ def run(arguments: JobArguments) -> JobResult:
     load.ensure_tables(catalog, registry.tables.values())
     if ready:
         with job_session(profile) as spark:
-            _load(spark, catalog, ready, registry, arguments, result)
+            _load(_Load(spark, catalog, ready), registry, arguments, result)
     if not ready:
         result.status = "unchanged"
         result.records = {"read": 0, "bronze": 0, "quarantine": 0}
@@ -72,7 +72,8 @@ def run(arguments: JobArguments) -> JobResult:
 
 def _split_ready(pending: list[Entry], registry: Registry) -> tuple[list[Entry], list[Entry]]:
     """Set aside documents that nothing has read yet; the OCR stage comes first."""
-    ready, waiting = [], []
+    ready: list[Entry] = []
+    waiting: list[Entry] = []
     for entry in pending:
         parser = registry.parsers.get(entry.found.parser)
         is_ready = getattr(parser, "is_ready", None)
@@ -87,21 +88,14 @@ def _file_counts(
     return {**counts, "waiting": len(waiting)} if waiting else counts
 
 
-def _load(
-    spark: SparkSession,
-    catalog: Catalog,
-    entries: list[Entry],
-    registry: Registry,
-    arguments: JobArguments,
-    result: JobResult,
-) -> None:
-    ledger = Ledger(catalog)
-    ledger.write(entries, arguments.run_id)
-    result.batch_id = entries[-1].batch_id
-    stamp(spark, {"batch-id": result.batch_id, "run-id": arguments.run_id, "job": NAME})
+def _load(work: _Load, registry: Registry, arguments: JobArguments, result: JobResult) -> None:
+    ledger = Ledger(work.catalog)
+    ledger.write(work.entries, arguments.run_id)
+    result.batch_id = work.entries[-1].batch_id
+    stamp(work.spark, {"batch-id": result.batch_id, "run-id": arguments.run_id, "job": NAME})
     area = f"{arguments.profile.warehouse_uri}/_staging/{arguments.run_id}"
     try:
-        work = _stage(spark, catalog, entries, registry, area)
+        _stage(work, registry, area)
         bronze_total, quarantined = 0, 0
         for table in (*registry.tables.values(), bronze.QUARANTINE):
             change = _write(work, table)
@@ -119,12 +113,14 @@ def _load(
     finished = _finished(work)
     result.files["quarantined"] = sum(entry.state == QUARANTINED for entry in finished)
     result.files["loaded"] -= result.files["quarantined"]
-    reconcile.check_bronze(spark, catalog, finished, work.counts, arguments.run_id, registry.tables.values())
+    reconcile.check_bronze(
+        work.spark, work.catalog, finished, work.counts, run_id=arguments.run_id, tables=registry.tables.values()
+    )
     ledger.write(finished, arguments.run_id)
 
 
-def _stage(spark: SparkSession, catalog: Catalog, entries: list[Entry], registry: Registry, area: str) -> _Load:
-    work = _Load(spark, catalog, entries)
+def _stage(work: _Load, registry: Registry, area: str) -> None:
+    spark, entries = work.spark, work.entries
     by_parser: dict[str, list[int]] = defaultdict(list)
     for number, entry in enumerate(entries):
         by_parser[entry.found.parser].append(number)
@@ -139,7 +135,6 @@ def _stage(spark: SparkSession, catalog: Catalog, entries: list[Entry], registry
         _count(work, staged, numbers)
         for target in bronze_rows.targets(registry, name):
             work.sources[target.name].append(bronze_rows.rows_of(renumbered, target, name))
-    return work
 
 
 def _count(work: _Load, staged: DataFrame, numbers: list[int]) -> None:

@@ -28,7 +28,9 @@ def encounters(rows: DataFrame) -> DataFrame:
     start, end = fhir.instant("r.period.start"), fhir.instant("r.period.`end`")
     seconds = f"(unix_micros({end}) - unix_micros({start})) / 1e6D"
     # A day has no hours: the stay of a patient who left "on the 3rd" is not known to the hour.
-    exact = f"({fhir.precision('r.period.start')}) IN ('second', 'fraction') AND ({fhir.precision('r.period.`end`')}) IN ('second', 'fraction')"
+    exact = " AND ".join(
+        f"({fhir.precision(text)}) IN ('second', 'fraction')" for text in ("r.period.start", "r.period.`end`")
+    )
     coding = fhir.preferred_coding("get(r.type, 0)", ())
     columns = {
         "encounter_id": "resource_id",

@@ -110,8 +110,10 @@ def earliest(text: str, precise: str, as_instant: str) -> str:
     :param precise: column with its precision.
     :param as_instant: column with its instant.
     """
-    open_ = f"try_cast(({first_day(text)}) AS TIMESTAMP) - INTERVAL 14 HOURS"
-    return f"CASE WHEN {precise} IN ('second', 'fraction') THEN {as_instant} WHEN {precise} IS NOT NULL THEN {open_} END"
+    start = f"try_cast(({first_day(text)}) AS TIMESTAMP) - INTERVAL 14 HOURS"
+    return (
+        f"CASE WHEN {precise} IN ('second', 'fraction') THEN {as_instant} WHEN {precise} IS NOT NULL THEN {start} END"
+    )
 
 
 def latest(text: str, precise: str, as_instant: str) -> str:
@@ -177,8 +179,9 @@ def flags(*conditions: tuple[str, str]) -> str:
 
     :param conditions: SQL condition and code.
     """
-    own = "".join(f", CASE WHEN {condition} THEN '{code}' END" for condition, code in conditions)
-    return f"array_distinct(concat(flags, array_compact(array(CASE WHEN r._corrupt IS NOT NULL THEN '{BAD_FIELD}' END{own}))))"
+    every = (("r._corrupt IS NOT NULL", BAD_FIELD), *conditions)
+    own = ", ".join(f"CASE WHEN {condition} THEN '{code}' END" for condition, code in every)
+    return f"array_distinct(concat(flags, array_compact(array({own}))))"
 
 
 def not_a_time(*texts: str) -> str:

@@ -107,13 +107,14 @@ def with_components(rows: DataFrame) -> DataFrame:
     number = "try_cast(coalesce(part.valueQuantity.value, part.valueInteger) AS DECIMAL(38,12))"
     exact = "try_cast(coalesce(part.valueQuantity.value, part.valueInteger) AS DOUBLE)"
     given = " + ".join(f"CASE WHEN part.{field} IS NOT NULL THEN 1 ELSE 0 END" for field in _KINDS.values())
+    kinds = " ".join(f"WHEN part.{field} IS NOT NULL THEN '{kind}'" for kind, field in _KINDS.items())
     columns = {
         "observation_id": "CASE part_no WHEN 0 THEN parent_id ELSE concat(parent_id, '#', part_no) END",
         "parent_observation_id": "CASE WHEN part_no > 0 THEN parent_id END",
         "obs_code": f"coalesce({coding}.code, part.code.text)",
         "obs_code_system": f"{coding}.system",
         "obs_code_text": fhir.concept_text("part.code", coding),
-        "value_type": f"CASE {' '.join(f'WHEN part.{field} IS NOT NULL THEN {chr(39)}{kind}{chr(39)}' for kind, field in _KINDS.items())} END",
+        "value_type": f"CASE {kinds} END",
         "value_number": number,
         "value_text": _value_text(value_coding),
         "comparator": "part.valueQuantity.comparator",

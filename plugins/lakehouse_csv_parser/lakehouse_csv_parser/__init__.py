@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from airflow_lakehouse import Parser, Rejected, Row, SourceFile, hookimpl
 from airflow_lakehouse.tables import Column, Partition, Table, bronze
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 IMMUNISATION: Final = Table(
     name="bronze_csv_immunisation",

@@ -59,7 +59,9 @@ def test_every_line_is_found_again(resources: list[dict[str, Any]]) -> None:
 @given(st.lists(_RESOURCE, min_size=1, max_size=5), st.integers(0, 3))
 def test_every_entry_is_cut_out_as_written(resources: list[dict[str, Any]], indent: int) -> None:
     """A Bundle's entries come back with the very text they had in it, however it was laid out."""
-    bundle = json.dumps({"resourceType": "Bundle", "entry": [{"resource": one} for one in resources]}, indent=indent or None)
+    bundle = json.dumps(
+        {"resourceType": "Bundle", "entry": [{"resource": one} for one in resources]}, indent=indent or None
+    )
     records = list(cut(io.BytesIO(bundle.encode())))
     assert [json.loads(record.body) for record in records if isinstance(record, Record)] == resources
     assert all(record.body.decode() in bundle for record in records if isinstance(record, Record))

@@ -61,7 +61,7 @@ def test_one_day_of_a_drop(tmp_path: Path) -> None:
     assert found == {"b.json": "2026-01-02", "c.json": "2026-01-02"}
 
 
-@pytest.mark.parametrize("make", [lambda raw: None, lambda raw: raw.mkdir()])
+@pytest.mark.parametrize("make", [lambda _: None, lambda raw: raw.mkdir()])
 def test_nothing_to_read_is_an_error(tmp_path: Path, make: object) -> None:
     """A drop that does not exist, and one without a file, are named."""
     assert callable(make)
