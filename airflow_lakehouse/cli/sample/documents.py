@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _LIBRARIES: Final = ("reportlab", "PIL", "pypdfium2")
 _POINTS_PER_INCH: Final = 72
+_SCAN_DOTS_PER_INCH: Final = 200
 _LEFT: Final = 72
 _TOP: Final = 770
 _LINE: Final = 18
@@ -98,11 +99,11 @@ def _with_blank(case: _Case) -> tuple[bytes, int]:
 
 
 def _scanned_table(case: _Case) -> tuple[bytes, int]:
-    return _scanned(case, _drawn(case, _draw_table), 200), 1
+    return _scanned(case, _drawn(case, _draw_table)), 1
 
 
 def _scanned_letter(case: _Case) -> tuple[bytes, int]:
-    return _scanned(case, _drawn(case, _draw_letter, _draw_table), 150), 2
+    return _scanned(case, _drawn(case, _draw_letter, _draw_table)), 2
 
 
 def _broken(case: _Case) -> tuple[bytes, int]:
@@ -137,7 +138,7 @@ def _drawn(case: _Case, *draws: Callable[[Any, _Case], None]) -> bytes:
     return content.getvalue()
 
 
-def _scanned(case: _Case, digital: bytes, dots_per_inch: int) -> bytes:
+def _scanned(case: _Case, digital: bytes) -> bytes:
     """Return the pages of a PDF as a scanner would give them: images, a little askew, with noise."""
     from pypdfium2 import PdfDocument
     from reportlab.lib.utils import ImageReader
@@ -145,12 +146,12 @@ def _scanned(case: _Case, digital: bytes, dots_per_inch: int) -> bytes:
     images = []
     with PdfDocument(digital) as document:
         for number in range(len(document)):
-            page = document[number].render(scale=dots_per_inch / _POINTS_PER_INCH, grayscale=True).to_pil()
+            page = document[number].render(scale=_SCAN_DOTS_PER_INCH / _POINTS_PER_INCH, grayscale=True).to_pil()
             images.append(_worn(page, case.chance))
 
     def place(image: tuple[io.BytesIO, int, int]) -> Callable[[Any, _Case], None]:
         stored, width, height = image
-        scale = _POINTS_PER_INCH / dots_per_inch
+        scale = _POINTS_PER_INCH / _SCAN_DOTS_PER_INCH
         return lambda pdf, _: pdf.drawImage(ImageReader(stored), 0, 0, width * scale, height * scale)
 
     return _drawn(case, *map(place, images))

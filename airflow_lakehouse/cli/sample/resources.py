@@ -144,6 +144,7 @@ def encounter(visit: Visit, day: date, version: int = 1) -> Resource:
         "subject": {"reference": f"Patient/{visit.person.id}"},
         "period": {"start": visit.start.isoformat(), **({"end": visit.end.isoformat()} if visit.end else {})},
         "serviceProvider": {"reference": "Organization/org-1"},
+        **({"partOf": {"reference": f"Encounter/{visit.part_of}"}} if visit.part_of else {}),
     }
 
 

@@ -28,6 +28,8 @@ _CITIES: Final = (
 _ZONES: Final = tuple(timezone(timedelta(minutes=minutes)) for minutes in (-300, 0, 60, 330))
 _YEAR_LENGTH, _MONTH_LENGTH, _DATE_LENGTH = 4, 7, 10
 _HOURS: Final = {"AMB": 1, "EMER": 6, "IMP": 96}
+# From when to when of a stay somebody is transferred; the shortest stay takes half of its class's hours, 48.
+_TRANSFER: Final = (timedelta(hours=24), timedelta(hours=40))
 _RECORDED: Final = time(6, tzinfo=UTC)
 
 
@@ -61,6 +63,7 @@ class Visit:
 
     :param end: None while it is open.
     :param kind: class of the encounter, as HL7's ActCode spells it.
+    :param part_of: id of the encounter this one is a part of, as a night in intensive care is of a stay.
     """
 
     id: str
@@ -68,6 +71,7 @@ class Visit:
     start: datetime
     end: datetime | None
     kind: str
+    part_of: str | None = None
 
 
 def recorded_at(day: date, version: int) -> datetime:
@@ -141,4 +145,13 @@ def visits(seed: int, person: Person, day: date) -> list[Visit]:
         is_open = end >= recorded_at(day, 0) or chance.random() < 0.04  # noqa: PLR2004
         visit_id = f"enc-{person.number:06d}-{day:%Y%m%d}-{place}"
         found.append(Visit(visit_id, person, start, None if is_open else end, kind))
+    if len(found) > 1 and found[0].kind == "IMP" and found[0].start + _TRANSFER[1] < recorded_at(day, 0):
+        found[1] = _within(found[0], found[1].id)
     return found
+
+
+def _within(stay: Visit, visit_id: str) -> Visit:
+    """Return an encounter that begins and ends within an inpatient stay."""
+    # A day after the stay began: on the same day, values dated to the day alone would share a grain key by chance.
+    begin, end = (stay.start + after for after in _TRANSFER)
+    return Visit(visit_id, stay.person, begin, end, stay.kind, stay.id)

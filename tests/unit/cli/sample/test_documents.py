@@ -61,13 +61,15 @@ def test_born_digital_pages_have_their_text(drop: Drop, kind: str, pages: int) -
     assert "Creatinine" in texts[-1]
 
 
-@pytest.mark.parametrize(("kind", "sizes"), [("scan", [(1653, 2338)]), ("scanletter", [(1240, 1754)] * 2)])
-def test_scans_are_images_alone(drop: Drop, kind: str, sizes: list[tuple[int, int]]) -> None:
-    """No text layer; one image a page, of A4 at 200 and at 150 dots an inch."""
+@pytest.mark.parametrize(("kind", "pages"), [("scan", 1), ("scanletter", 2)])
+def test_scans_are_images_alone(drop: Drop, kind: str, pages: int) -> None:
+    """No text layer; one image a page, of A4 at 200 dots an inch."""
     path = _one(drop, kind)
     assert not any(text.strip() for text in _texts(path))
-    for (found,), expected in zip(_images(path), sizes, strict=True):
-        assert found == pytest.approx(expected, abs=2)
+    images = _images(path)
+    assert len(images) == pages
+    for (found,) in images:
+        assert found == pytest.approx((1653, 2338), abs=2)
 
 
 def test_scans_show_the_page(drop: Drop) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections import Counter
+from datetime import UTC, datetime
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +62,7 @@ def test_references_lead_somewhere(drop: Drop) -> None:
     named = set()
     for one in everything:
         context = one.get("context", {}).get("encounter", [])
-        for reference in chain([one.get("subject"), one.get("encounter"), one.get("patient")], context):
+        for reference in chain(map(one.get, ("subject", "encounter", "patient", "partOf")), context):
             if reference and not reference["reference"].startswith("urn:"):
                 named.add(reference["reference"])
     assert named
@@ -97,6 +98,21 @@ def test_encounters(drop: Drop) -> None:
     still_open = [one for one in encounters if "end" not in one["period"]]
     assert 0 < len(still_open) < len(encounters) / 3
     assert {one["status"] for one in still_open} == {"in-progress"}
+
+
+def test_encounters_within_encounters(drop: Drop) -> None:
+    """Some are part of another of the same patient, sent the same day, and lie within its period."""
+    day = drop.by_id("Encounter", FIRST)
+    parts = [one for one in day.values() if "partOf" in one and one["id"].startswith("enc-")]
+    assert 0 < len(parts) < len(day) / 5
+    for one in parts:
+        whole = day[one["partOf"]["reference"].removeprefix("Encounter/")]
+        assert one["subject"] == whole["subject"]
+        assert "partOf" not in whole
+        inner, outer = (
+            {name: datetime.fromisoformat(text) for name, text in held["period"].items()} for held in (one, whole)
+        )
+        assert outer["start"] < inner["start"] < inner["end"] < outer.get("end", datetime.max.replace(tzinfo=UTC))
 
 
 def test_observations_of_every_kind(drop: Drop) -> None:
