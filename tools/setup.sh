@@ -11,17 +11,19 @@ fail() { echo "setup: $1" >&2; exit 1; }
 [[ "$(uv pip install --help 2>/dev/null)" == *--group* ]] && has_uv=yes || has_uv=""
 
 find_python() {
-  local candidate candidates=(python3.12 python3.13 python3.11 python3) modules="venv, ensurepip" seen=""
+  local candidate candidates=(python3.12 python3.13 python3.11 python3) modules="venv, ensurepip" seen="" found
   [ -z "${PYTHON:-}" ] || candidates=("$PYTHON")
   # Debian's python3 comes without ensurepip; uv does not need it.
   [ -n "$has_uv" ] && modules="sys"
   for candidate in "${candidates[@]}"; do
     command -v "$candidate" >/dev/null 2>&1 || { [ -z "${PYTHON:-}" ] || seen="no $PYTHON"; continue; }
-    if "$candidate" -c "import sys, $modules; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))" 2>/dev/null; then
+    # The answer is read, not the exit code: what is named may be no Python at all.
+    if [ "$("$candidate" -c "import sys, $modules; print((3, 11) <= sys.version_info[:2] <= (3, 13))" 2>&1)" = True ]; then
       command -v "$candidate"
       return
     fi
-    seen="${seen:+$seen, }$("$candidate" -c 'import platform; print("Python", platform.python_version())' 2>/dev/null || echo "no Python at $candidate")"
+    found=$("$candidate" -c 'import platform; print("Python", platform.python_version())' 2>/dev/null) || true
+    seen="${seen:+$seen, }${found:-no Python at $candidate}"
   done
   fail "needs Python 3.11, 3.12 or 3.13 with venv, found ${seen:-none}; install one (Debian: apt-get install python3 python3-venv; macOS: brew install python@3.12) or set PYTHON to one"
 }
