@@ -27,10 +27,11 @@ def project_files() -> list[Path]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run a test that asks for one of these once for each file: ``python_file``, ``package_file``, ``test_file``."""
+    """Run a test that asks for one of these once for each file: ``python_file``, ``package_file`` ..."""
     wanted = {
         "python_file": lambda path: path.is_relative_to(ROOT),
         "package_file": lambda path: path.is_relative_to(ROOT / "airflow_lakehouse"),
+        "spark_file": lambda path: path.is_relative_to(ROOT / "airflow_lakehouse" / "spark"),
         "test_file": lambda path: path.is_relative_to(ROOT / "tests") and path.name.startswith("test_"),
     }
     for name in set(wanted).intersection(metafunc.fixturenames):

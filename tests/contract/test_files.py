@@ -13,9 +13,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # Folders of somebody's machine. In pieces, so that this file passes its own check.
-_MACHINE = re.compile(
-    r"(?<![\w.}>])/(?:" + "|".join(("wo" + "rk", "ro" + "ot", "Us" + "ers", "home/(?!lakehouse)[a-z]")) + r")/\w"
-)
+_FOLDERS = ("wo" + "rk", "ro" + "ot", "Us" + "ers", "tm" + "p/[a-z]{1,3}", "home/(?!lakehouse)[a-z]")
+_MACHINE = re.compile(rf"(?<![\w.}}>])/(?:{'|'.join(_FOLDERS)})/\w")
 _INDEX = re.compile(r"--(?:extra-)?index-url[= ]+https?:|--find-links[= ]+\S|^\s*registry\s*=\s*http", re.MULTILINE)
 _SECRET = re.compile(r"AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY|://[^/\s:@'\"{}$<>]+:[^/\s:@'\"{}$<>]+@")
 _PUBLIC = {"pypi.org", "files.pythonhosted.org", "registry.npmjs.org", "repo1.maven.org", "repo.maven.apache.org"}

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 from pkgutil import walk_packages
 
 import pytest
@@ -50,6 +51,13 @@ def test_the_spark_half_runs_without_airflow() -> None:
     assert len(modules) > len(SPARK_HALF)
     done = _python(_BLOCK_AIRFLOW, modules)
     assert done.returncode == 0, done.stderr
+
+
+def test_arrows_point_one_way(root: Path) -> None:
+    """The import rules of ``pyproject.toml`` hold: no half reaches into the other, no layer into one above it."""
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache"]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_importing_the_package_needs_the_standard_library_alone() -> None:

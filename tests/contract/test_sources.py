@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FILE_LINES = 400
 SPARK_FILE_LINES = 250
 FUNCTION_LINES = 50
+NOT_IN_CONNECT = {"rdd", "sparkContext", "_sc", "_jvm", "_jsc", "_jdf", "_jsparkSession"}
 
 
 def test_file_fits_in_the_head(python_file: Path, root: Path) -> None:
@@ -71,6 +72,13 @@ def test_parameters_are_explained(package_file: Path, protocols: dict[str, set[s
         if missing := _parameters(node) - _explained(node) - elsewhere:
             silent[name] = missing
     assert not silent, f"without ':param name:': {silent}"
+
+
+def test_spark_code_is_connect_safe(spark_file: Path) -> None:
+    """A Spark Connect session has no RDD, no context and no JVM: code that asks for them fails on EMR or here."""
+    tree = ast.parse(spark_file.read_text(encoding="utf-8"))
+    used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    assert not used & NOT_IN_CONNECT
 
 
 def test_tests_say_what_they_prove(test_file: Path) -> None:

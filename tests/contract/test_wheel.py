@@ -24,6 +24,8 @@ import json, sys
 sys.path.insert(0, sys.argv[1])
 import airflow_lakehouse
 from airflow_lakehouse.resources import RESOURCES, resource_dir
+from airflow_lakehouse.provider_info import get_provider_info
+assert get_provider_info()["package-name"] == "airflow-lakehouse"
 print(json.dumps({"package": airflow_lakehouse.__file__, **{name: str(resource_dir(name)) for name in RESOURCES}}))
 """
 
@@ -77,7 +79,7 @@ def test_it_declares_its_entry_points(wheel: Path, root: Path) -> None:
 
 
 def test_its_resources_are_found_where_it_is_installed(wheel: Path, tmp_path: Path) -> None:
-    """Installed elsewhere, the package finds its own scripts, dbt project and DAGs, not the checkout's."""
+    """Installed elsewhere, the package finds its own scripts, dbt project and DAGs, and tells Airflow what it is."""
     target = tmp_path / "site"
     with zipfile.ZipFile(wheel) as archive:
         # What an installer does with a pure wheel; pip would only take longer.
