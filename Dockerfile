@@ -12,11 +12,11 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 
 FROM python:3.12-slim-trixie
 
-# Java for Spark; libgl1 and libglib2.0 for OpenCV, which the OCR engine loads. Debian drops old versions from its
-# archive, so a pinned one would stop building within weeks.
+# Java for Spark; all else the packages need is in their wheels. Debian drops old versions from its archive, so a
+# pinned one would stop building within weeks.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install --yes --no-install-recommends openjdk-21-jre-headless libgl1 libglib2.0-0t64 \
+    && apt-get install --yes --no-install-recommends openjdk-21-jre-headless \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 50000 --gid 0 --create-home lakehouse \
     # A named volume takes owner and mode from the folder it covers; without this only root could write to it.
