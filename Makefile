@@ -40,7 +40,7 @@ up: setup ## Start Airflow with the example DAG; Ctrl-C stops it
 docs: setup ## Write the generated reference pages
 	@$(BIN)/lakehouse docs
 
-lock: ## Resolve the constraints anew
+lock: ## Resolve the constraints for what pyproject.toml says
 	@tools/lock.sh
 
 wheel: setup ## Build the wheel
