@@ -67,6 +67,20 @@ def open_raw(uri: str) -> BinaryIO:
     return cast("BinaryIO", io.BufferedReader(store.open_input_stream(name), 1 << 20))
 
 
+class _Gzip(gzip.GzipFile):
+    """A gzip stream that closes what it reads from; the standard one leaves a stream that was handed in open."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__(fileobj=stream)
+        self._stream = stream
+
+    def close(self) -> None:
+        try:
+            super().close()
+        finally:
+            self._stream.close()
+
+
 def open_unzipped(uri: str) -> BinaryIO:
     """Open a file, unzipped where its first bytes say gzip, whatever its name says.
 
@@ -74,7 +88,7 @@ def open_unzipped(uri: str) -> BinaryIO:
     """
     stream = open_raw(uri)
     if cast("io.BufferedReader", stream).peek(2)[:2] == GZIP_MAGIC:
-        return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", gzip.GzipFile(fileobj=stream)), 1 << 20))
+        return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", _Gzip(stream)), 1 << 20))
     return stream
 
 
