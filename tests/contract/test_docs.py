@@ -7,7 +7,7 @@ import shlex
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -94,6 +94,22 @@ def test_codes_exist(page: Path) -> None:
     codes = {code for cell in shown for code in re.findall(r"`([A-Z_]+)`", cell) if not code.startswith("LAKEHOUSE_")}
     source = "".join(path.read_text("utf-8") for path in (ROOT / "airflow_lakehouse").rglob("*.py"))
     assert {code for code in codes if f'"{code}"' not in source} == set()
+
+
+def test_the_parser_of_the_how_to_works() -> None:
+    """What the how-to says to write, and the test it says to write for it, run as they stand."""
+    page = (ROOT / "docs" / "how-to" / "write-a-parser.md").read_text("utf-8")
+    names: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", page, re.DOTALL | re.MULTILINE):
+        exec(compile(block, "write-a-parser.md", "exec"), names)  # noqa: S102 - our own page
+    names["test_beds"]()
+
+
+@each_written_page
+def test_python_on_pages_compiles(page: Path) -> None:
+    """Every block of Python is Python."""
+    for block in re.findall(r"^```python\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE):
+        compile(block, str(page), "exec")
 
 
 def test_the_readme_is_short() -> None:
