@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 import json
+from base64 import b64encode
 from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -147,7 +148,11 @@ def _columns(file_no: int, piece: Record | Row | Rejected) -> tuple[Any, ...]:
         attributes = list(piece.attributes.items()) if piece.attributes else []
         return (file_no, piece.position, piece.entry, piece.body, attributes, None, None, None, None, None)
     if isinstance(piece, Row):
-        payload = json.dumps(piece.values, default=_plain, allow_nan=False)
+        try:
+            payload = json.dumps(piece.values, default=_plain, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            # A NaN, or a dict with keys that are no text: this row's fault, which its neighbours must not pay for.
+            return _columns(file_no, Rejected(piece.position, PARSER_FAILED, f"{type(error).__name__} in a value"))
         return (file_no, piece.position, 0, None, [], piece.table, payload, None, None, None)
     return (file_no, piece.position, piece.entry, None, [], None, None, piece.reason, piece.detail, piece.raw)
 
@@ -155,6 +160,9 @@ def _columns(file_no: int, piece: Record | Row | Rejected) -> tuple[Any, ...]:
 def _plain(value: object) -> object:
     if isinstance(value, datetime | date):
         return value.isoformat()
+    if isinstance(value, bytes):
+        # What Spark's JSON reader takes for a binary column.
+        return b64encode(value).decode()
     return str(value)
 
 

@@ -25,7 +25,8 @@ def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
     text = str(error)
     kind = _kind(error)
     log = state_dir() / "engine.log"
-    if any(conflict in text for conflict in _CONFLICTS):
+    # PyIceberg raises a class of that name, Spark carries the name of one in its text.
+    if any(conflict in f"{type(error).__name__} {text}" for conflict in _CONFLICTS):
         return JobError(
             f"{job}: another run committed to the same partition first ({kind})",
             remedy="run it again; what is loaded already is found and not loaded twice",

@@ -1,0 +1,31 @@
+"""What a job says when Spark or PyIceberg fails, and what becomes of a value no table can hold."""
+
+from __future__ import annotations
+
+from airflow_lakehouse.parsing import Rejected, Row
+from airflow_lakehouse.spark.jobs.failures import as_lakehouse_error
+from airflow_lakehouse.spark.staging import PARSER_FAILED, _batches
+
+
+class ValidationException(Exception):  # noqa: N818 - the name PyIceberg gives its own
+    """Stands for PyIceberg's error of that name."""
+
+
+def test_a_conflict_is_told_by_its_class() -> None:
+    """PyIceberg names the conflict in the class alone; the message says that running again is safe."""
+    assert "another run committed" in str(as_lakehouse_error("raw_to_bronze", ValidationException("found files")))
+
+
+def test_an_unknown_failure_quotes_nothing() -> None:
+    """The text of an error may hold a patient's data; only its class is passed on."""
+    said = str(as_lakehouse_error("bronze_to_silver", RuntimeError("cannot cast 'Jane Doe'")))
+    assert "RuntimeError" in said
+    assert "Jane" not in said
+
+
+def test_a_value_that_cannot_be_stored_costs_its_row_alone() -> None:
+    """A NaN rejects the row that holds it; the rows before and after are kept, bytes as base64."""
+    rows = [Row("t", 1, {"a": b"\x01"}), Row("t", 2, {"a": float("nan")}), Row("t", 3, {"a": 1})]
+    (batch,) = _batches(0, iter([*rows, Rejected(4, "X")]))
+    found = [(row["position"], row["payload"], row["reason"]) for row in batch.to_pylist()]
+    assert found == [(1, '{"a": "AQ=="}', None), (2, None, PARSER_FAILED), (3, '{"a": 1}', None), (4, None, "X")]
