@@ -78,7 +78,8 @@ install_packages() {
   local status=0 what=(--quiet --constraint constraints/local.txt --editable '.[local,ocr,cosmos,aws]' --group dev)
   touch "$unfinished"
   if [ -n "$has_uv" ]; then
-    uv pip install --python .venv/bin/python "${what[@]}" || status=$?
+    # pip compiles what it installs, uv only when told to: left to the first run of each command, it costs seconds each.
+    uv pip install --compile-bytecode --python .venv/bin/python "${what[@]}" || status=$?
   else
     .venv/bin/python -m pip install "${what[@]}" || status=$?
   fi

@@ -12,7 +12,18 @@ registry    finding and checking parsers
 from __future__ import annotations
 
 from airflow_lakehouse.parsing.hookspecs import hookimpl
-from airflow_lakehouse.parsing.model import Parser, Record, RecordParser, Rejected, Row, SourceFile
+from airflow_lakehouse.parsing.model import REJECTED, Parser, Record, RecordParser, Rejected, Row, SourceFile
 from airflow_lakehouse.parsing.registry import Registry, load_registry
 
-__all__ = ["Parser", "Record", "RecordParser", "Registry", "Rejected", "Row", "SourceFile", "hookimpl", "load_registry"]
+__all__ = [
+    "REJECTED",
+    "Parser",
+    "Record",
+    "RecordParser",
+    "Registry",
+    "Rejected",
+    "Row",
+    "SourceFile",
+    "hookimpl",
+    "load_registry",
+]

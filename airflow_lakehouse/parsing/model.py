@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     from airflow_lakehouse.tables import Table
 
+REJECTED = "rejected"
+"""Column that carries what was rejected in the cut through :meth:`RecordParser.lift`; apart, files were read twice."""
+
 Value = object
 """A cell: None, str, bool, int, float, Decimal, date, datetime, bytes, or a list or dict of str."""
 
@@ -148,7 +151,9 @@ class RecordParser(Protocol):
     def lift(self, records: DataFrame) -> DataFrame:
         """Type the records.
 
-        :param records: ``file_no, position, entry, body (string), attributes (map of strings)``.
+        :param records: ``file_no, position, entry, body (string), attributes (map of strings)``, and
+            :data:`REJECTED`, which is not null where :meth:`cut` yielded a reject: it has no body.
         :return: the same rows with ``file_no, position, entry, body, target`` (a table name, or null for a reject),
-            ``reason``, ``detail``, and the columns of the parser's tables that do not come from the load.
+            ``reason``, ``detail``, :data:`REJECTED` as it was, and the columns of the parser's tables that do not come
+            from the load.
         """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.profile import CATALOG_NAME
 from airflow_lakehouse.spark import delta, load, schema
+from airflow_lakehouse.spark.files import STAGED
 from airflow_lakehouse.spark.session import stamp, unstamp
 from airflow_lakehouse.spark.transforms import versions
 
@@ -70,7 +71,7 @@ class Work:
         :param name: unique within the run.
         """
         path = f"{self.area}/{name}"
-        rows.write.mode("overwrite").parquet(path)
+        rows.write.mode("overwrite").options(**STAGED).parquet(path)
         return self.spark.read.parquet(path)
 
 
@@ -128,13 +129,11 @@ def current(work: Work, rows: DataFrame, keep: Keep, name: str) -> tuple[DataFra
     :param keep: the keep-rule.
     :param name: unique within the run.
     """
-    from pyspark.sql import functions as F  # noqa: N812
-
-    classified = work.keep(versions.classify(rows, RESOURCE, keep), f"{name}_classes")
-    counts = {row[versions.CLASS]: row["count"] for row in classified.groupBy(versions.CLASS).count().collect()}
-    if set(counts) <= {versions.WINNER}:
-        return rows, counts
-    return versions.winners(rows, classified.where(F.col(versions.CLASS) != versions.WINNER)), counts
+    lost = work.keep(versions.losers(rows, RESOURCE, keep), f"{name}_lost")
+    counts = {row[versions.CLASS]: row["count"] for row in lost.groupBy(versions.CLASS).count().collect()}
+    won = rows.count() - sum(counts.values())
+    current_rows = versions.winners(rows, lost) if counts else rows
+    return current_rows, {**counts, **({versions.WINNER: won} if won else {})}
 
 
 def operations(table: Table, wanted: DataFrame, present: DataFrame) -> DataFrame:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 HEAD_BYTES: Final = 65_536
 """How much of a file a parser sees to decide whether it is its."""
+STAGED: Final = {"compression": "zstd", "parquet.enable.dictionary": "false"}
+"""Options of Parquet files that are read once and thrown away: no time is spent on finding what repeats."""
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
 

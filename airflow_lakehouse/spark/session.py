@@ -59,7 +59,6 @@ def sql_conf() -> dict[str, str]:
         "spark.sql.join.preferSortMergeJoin": "false",
         # Staged rows go to one folder a table; with so many files open at once they need not be sorted for it.
         "spark.sql.maxConcurrentOutputFileWriters": "24",
-        # Only staged rows are plain Parquet: read once and thrown away. Iceberg has its own codec.
     }
 
 

@@ -118,7 +118,7 @@ def place(rows: DataFrame) -> DataFrame:
     order = [*versions.newest_first(silver.KEEP_NEWEST), F.col("observation_id").desc_nulls_last()]
     window = Window.partitionBy(*_GRAIN).orderBy(*order)
     missing = F.coalesce(*(F.when(F.col(name).isNull(), F.lit(f"NULL_{name.upper()}")) for name in _GRAIN))
-    ranked = narrow.select(
+    ranked = versions.contested(narrow, _GRAIN, missing.isNotNull()).select(
         *silver.COLLISIONS.key,
         F.coalesce(missing, F.lit(SAME_KEY)).alias("collision_reason"),
         F.when(missing.isNull(), F.first("observation_id").over(window)).alias("winner_observation_id"),

@@ -15,7 +15,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import ParserError
-from airflow_lakehouse.parsing import Parser, Record, RecordParser, Rejected, Row, SourceFile, load_registry
+from airflow_lakehouse.parsing import REJECTED, Parser, Record, RecordParser, Rejected, Row, SourceFile, load_registry
 from airflow_lakehouse.spark import files
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def stage(
     """
     pieces = cut(spark, entries, parser.name, modules)
     typed = _lifted(pieces, parser) if isinstance(parser, RecordParser) else _from_payload(pieces, parser)
-    typed.write.mode("overwrite").partitionBy("target").parquet(path)
+    typed.write.mode("overwrite").options(**files.STAGED).partitionBy("target").parquet(path)
 
 
 def cut(spark: SparkSession, entries: list[Entry], parser: str, modules: tuple[str, ...]) -> DataFrame:
@@ -131,22 +131,23 @@ def _pieces(parser: Parser | RecordParser, file: SourceFile) -> Iterator[Record 
 
 
 def _batches(file_no: int, pieces: Iterator[Record | Row | Rejected]) -> Iterator[pa.RecordBatch]:
-    rows: list[tuple[Any, ...]] = []
+    records: list[Record] = []
+    others: list[tuple[Any, ...]] = []
     size = 0
     for piece in pieces:
-        rows.append(_columns(file_no, piece))
-        size += len(rows[-1][3] or b"") + len(rows[-1][6] or "") + len(rows[-1][9] or b"")
-        if len(rows) >= _BATCH_RECORDS or size >= _BATCH_BYTES:
-            yield _arrow(rows)
-            rows, size = [], 0
-    if rows:
-        yield _arrow(rows)
+        if isinstance(piece, Record):
+            records.append(piece)
+            size += len(piece.body)
+        else:
+            others.append(_columns(file_no, piece))
+            size += len(others[-1][6] or "") + len(others[-1][9] or b"")
+        if len(records) + len(others) >= _BATCH_RECORDS or size >= _BATCH_BYTES:
+            yield from _arrow(file_no, records, others)
+            records, others, size = [], [], 0
+    yield from _arrow(file_no, records, others)
 
 
-def _columns(file_no: int, piece: Record | Row | Rejected) -> tuple[Any, ...]:
-    if isinstance(piece, Record):
-        attributes = list(piece.attributes.items()) if piece.attributes else []
-        return (file_no, piece.position, piece.entry, piece.body, attributes, None, None, None, None, None)
+def _columns(file_no: int, piece: Row | Rejected) -> tuple[Any, ...]:
     if isinstance(piece, Row):
         try:
             payload = json.dumps(piece.values, default=_plain, allow_nan=False)
@@ -166,35 +167,62 @@ def _plain(value: object) -> object:
     return str(value)
 
 
-def _arrow(rows: list[tuple[Any, ...]]) -> pa.RecordBatch:
+def _arrow(file_no: int, records: list[Record], others: list[tuple[Any, ...]]) -> Iterator[pa.RecordBatch]:
     import pyarrow as pa
 
     text, binary = pa.string(), pa.binary()
-    types = [
-        pa.int32(), pa.int64(), pa.int32(), binary, pa.map_(text, text), text, text, text, text, binary,
-    ]  # fmt: skip
-    names = ["file_no", "position", "entry", "body", "attributes", "target", "payload", "reason", "detail", "raw"]
-    arrays = [pa.array(column, type_) for column, type_ in zip(zip(*rows, strict=True), types, strict=True)]
-    # The cutter has checked that bodies are UTF-8; viewing the bytes as text spares decoding them twice.
-    arrays[3] = arrays[3].view(text)
-    return pa.RecordBatch.from_arrays(arrays, names)
+    types = {
+        "file_no": pa.int32(),
+        "position": pa.int64(),
+        "entry": pa.int32(),
+        "body": text,
+        "attributes": pa.map_(text, text),
+        "target": text,
+        "payload": text,
+        "reason": text,
+        "detail": text,
+        "raw": binary,
+    }
+    if records:
+        columns = {name: pa.nulls(len(records), type_) for name, type_ in types.items()}
+        columns["file_no"] = pa.repeat(pa.scalar(file_no, pa.int32()), len(records))
+        columns["position"] = pa.array([record.position for record in records], pa.int64())
+        columns["entry"] = pa.array([record.entry for record in records], pa.int32())
+        # The cutter has checked that bodies are UTF-8; viewing the bytes as text spares decoding them twice.
+        columns["body"] = pa.array([record.body for record in records], binary).view(text)
+        given = [list((record.attributes or {}).items()) for record in records]
+        columns["attributes"] = pa.array(given, types["attributes"])
+        yield pa.RecordBatch.from_pydict(columns)
+    if others:
+        arrays = [
+            pa.array(column, type_) for column, type_ in zip(zip(*others, strict=True), types.values(), strict=True)
+        ]
+        yield pa.RecordBatch.from_arrays(arrays, list(types))
 
 
 def _lifted(pieces: DataFrame, parser: RecordParser) -> DataFrame:
     from pyspark.sql import functions as F  # noqa: N812
 
-    rejected = pieces.where(F.col("reason").isNotNull()).select(*_REJECT)
-    read = parser.lift(
-        pieces.where(F.col("reason").isNull()).select("file_no", "position", "entry", "body", "attributes")
-    )
-    is_reject = F.col("reason").isNotNull()
-    raw = F.when(is_reject, F.encode("body", "UTF-8")).alias("raw")
-    body = F.when(~is_reject, F.col("body")).alias("body")
-    others = [name for name in read.columns if name != "body"]
-    return read.select(*others, body, raw).unionByName(rejected, allowMissingColumns=True)
-
-
-_REJECT: Final = ("file_no", "position", "entry", "reason", "detail", "raw", "target")
+    # One pass: records and rejects taken apart here would make Spark read and cut every file twice.
+    rejected = F.when(F.col("reason").isNotNull(), F.struct("reason", "detail", "raw")).alias(REJECTED)
+    read = parser.lift(pieces.select("file_no", "position", "entry", "body", "attributes", rejected))
+    if REJECTED not in read.columns:
+        raise ParserError(
+            f"parser {parser.name!r}: lift() lost the column {REJECTED!r}, and with it what cut() rejected",
+            remedy="return the column as it was given",
+        )
+    was_cut, own = F.col(REJECTED).isNull(), F.col("reason")
+    reason = F.when(was_cut, own).otherwise(F.col(f"{REJECTED}.reason"))
+    raw = F.when(was_cut & own.isNotNull(), F.encode("body", "UTF-8")).otherwise(F.col(f"{REJECTED}.raw"))
+    settled = {
+        "reason": reason,
+        "target": F.when(was_cut, F.col("target")),
+        "detail": F.when(was_cut, F.col("detail")).otherwise(F.col(f"{REJECTED}.detail")),
+        "raw": raw,
+        "body": F.when(was_cut & own.isNull(), F.col("body")),
+    }
+    others = [name for name in read.columns if name not in (*settled, REJECTED)]
+    return read.select(*others, *(column.alias(name) for name, column in settled.items()))
 
 
 def _from_payload(pieces: DataFrame, parser: Parser) -> DataFrame:

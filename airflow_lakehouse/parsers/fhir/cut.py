@@ -8,6 +8,7 @@ its bytes, and what comes before and after it still loads.
 from __future__ import annotations
 
 import json
+from itertools import repeat
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from airflow_lakehouse.parsers.fhir import json_spans
@@ -29,6 +30,10 @@ if TYPE_CHECKING:
 BOM: Final = b"\xef\xbb\xbf"
 # Bytes that a line with two objects holds; a line without them is not looked at twice.
 _GLUED: Final = (b"}{", b"} {", b"}\t{")
+_BUNDLE: Final = b'"Bundle"'
+_LINE_BLANK: Final = b" \t\r\n"
+_BLOCK_BYTES: Final = 2**22
+_NO_BRACES: Final = bytes(byte for byte in range(256) if byte not in b"{},\n")
 
 
 def cut(stream: BinaryIO) -> Iterator[Record | Rejected]:
@@ -42,7 +47,9 @@ def cut(stream: BinaryIO) -> Iterator[Record | Rejected]:
         return
     following = _next_line(stream)
     if following is not None and _is_line_file(first, following[1]):
-        yield from _cut_lines(_chain(first, before, following, stream))
+        yield from _cut_line(before, first.strip(_LINE_BLANK))
+        yield from _cut_line(before + following[0], following[1].strip(_LINE_BLANK))
+        yield from _cut_lines(before + following[0], stream)
         return
     rest = b"" if following is None else b"\n" * (following[0] - 1) + following[1] + stream.read()
     yield from cut_document(first + rest)
@@ -66,13 +73,6 @@ def _next_line(stream: BinaryIO) -> tuple[int, bytes] | None:
     return None
 
 
-def _chain(first: bytes, number: int, following: tuple[int, bytes], stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    yield number, first
-    distance, line = following
-    yield number + distance, line
-    yield from enumerate(stream, number + distance + 1)
-
-
 def _is_line_file(first: bytes, second: bytes) -> bool:
     """Tell an NDJSON file from one document, by its first two lines that are not blank.
 
@@ -92,17 +92,41 @@ def _is_whole_object(line: bytes) -> bool:
     return text.startswith(b"{") and len(text) > 1 and not text.endswith((b"{", b"[", b",", b":"))
 
 
-def _cut_lines(lines: Iterator[tuple[int, bytes]]) -> Iterator[Record | Rejected]:
-    for number, line in lines:
-        body = line.strip(b" \t\r\n")
-        if not body:
-            continue
-        if b'"Bundle"' in body or _is_odd(body):
-            yield from _cut_odd_line(number, body)
-        elif _is_utf8(body):
-            yield Record(number, body)
-        else:
-            yield Rejected(number, INVALID_UTF8, "the line is not valid UTF-8", body)
+def _cut_lines(number: int, stream: BinaryIO) -> Iterator[Record | Rejected]:
+    """Yield the records of the lines after line ``number``.
+
+    One file is one task, so this is what a large file waits for: what can be asked of a block of lines at once is not
+    asked of each of them.
+    """
+    while block := stream.read(_BLOCK_BYTES) + stream.readline():
+        lines = block.removesuffix(b"\n").split(b"\n")
+        for line, braces in zip(lines, _braces(block) or repeat(b"{")):  # noqa: B905 - a last newline splits off a line
+            number += 1
+            body = line.strip(_LINE_BLANK)
+            if braces.count(b"{") == braces.count(b"}") and body[:1] == b"{" and body[-1:] == b"}":
+                yield Record(number, body)
+            elif body:
+                yield from _cut_line(number, body)
+
+
+def _braces(block: bytes) -> list[bytes] | None:
+    """Return the braces and commas of each line; None where some line needs a second look.
+
+    Objects side by side are told without the text between them: what is found in vain is read the slow way.
+    """
+    braces = block.translate(None, _NO_BRACES)
+    if b"}{" in braces or _BUNDLE in block or not (block.isascii() or _is_utf8(block)):
+        return None
+    return braces.split(b"\n")
+
+
+def _cut_line(number: int, body: bytes) -> Iterator[Record | Rejected]:
+    if _BUNDLE in body or _is_odd(body):
+        yield from _cut_odd_line(number, body)
+    elif _is_utf8(body):
+        yield Record(number, body)
+    else:
+        yield Rejected(number, INVALID_UTF8, "the line is not valid UTF-8", body)
 
 
 def _is_odd(body: bytes) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.parsers.fhir import bundle, reasons
+from airflow_lakehouse.parsing.model import REJECTED
 from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def lift(records: DataFrame) -> DataFrame:
             "position",
             "entry",
             "body",
+            REJECTED,
             "resource_type",
             "resource_id",
             "reason",

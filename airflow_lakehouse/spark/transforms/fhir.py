@@ -73,11 +73,11 @@ def precision(text: str, as_instant: str = "") -> str:
     :param as_instant: column that holds its instant already; a transform of many rows reads every text once.
     """
     return (
-        f"CASE WHEN {text} RLIKE '^[0-9]{{4}}$' THEN 'year'"
-        f" WHEN {text} RLIKE '^[0-9]{{4}}-(?:0[1-9]|1[0-2])$' THEN 'month'"
-        f" WHEN ({as_instant or instant(text)}) IS NULL THEN NULL"
-        f" WHEN length({text}) = {_DAY_LENGTH} THEN 'day'"
+        f"CASE WHEN ({as_instant or instant(text)}) IS NOT NULL THEN"
+        f" CASE WHEN length({text}) = {_DAY_LENGTH} THEN 'day'"
         f" WHEN instr({text}, '.') > 0 THEN 'fraction' ELSE 'second' END"
+        f" WHEN {text} RLIKE '^[0-9]{{4}}$' THEN 'year'"
+        f" WHEN {text} RLIKE '^[0-9]{{4}}-(?:0[1-9]|1[0-2])$' THEN 'month' END"
     )
 
 

@@ -96,7 +96,8 @@ def with_components(rows: DataFrame) -> DataFrame:
     :param rows: from :func:`observations`.
     :return: the columns of silver_fct_observation, and those of the keep-rule.
     """
-    exploded = rows.selectExpr("*", "posexplode(parts) AS (part_no, part)").drop("parts")
+    # Outer, though parts is never empty: else Spark adds a filter on its size, for which it reads every body twice.
+    exploded = rows.selectExpr("*", "posexplode_outer(parts) AS (part_no, part)").drop("parts")
     coding, value_coding = "coding", "value_coding"
     # Chosen in a projection of their own, so that Spark chooses once and not once a column.
     chosen = exploded.selectExpr(

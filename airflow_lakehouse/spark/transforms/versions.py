@@ -32,8 +32,26 @@ def newest_first(keep: Keep) -> list[Column]:
     return [F.col(name).desc_nulls_last() for name in keep.order_by]
 
 
-def classify(rows: DataFrame, identity: Sequence[str], keep: Keep) -> DataFrame:
-    """Tell the winner of each resource, what it supersedes, and what silver has no place for.
+def contested(rows: DataFrame, key: Sequence[str], also: Column) -> DataFrame:
+    """Return the rows that share their key with another row, and the rows that must be looked at anyway.
+
+    Nearly every key of a drop occurs once. To sort all rows for the few that do not would cost several times what
+    counting hashes does. A hash may be shared by chance: then rows are looked at in vain, never overlooked.
+
+    :param rows: with the columns of the key.
+    :param key: columns that identify a row.
+    :param also: condition under which a row, and what shares its key, is looked at; never null.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    hashed = rows.withColumn("_hash", F.xxhash64(*key))
+    several = (F.count("*") > 1) | F.bool_or(also)
+    found = hashed.groupBy("_hash").agg(several.alias("_several")).where("_several").select("_hash")
+    return hashed.join(found, "_hash", "left_semi").drop("_hash")
+
+
+def losers(rows: DataFrame, identity: Sequence[str], keep: Keep) -> DataFrame:
+    """Tell which rows are superseded, and which silver has no place for; every other row is its resource's winner.
 
     A row without an id cannot be told from others and is excluded. So is a deletion that wins: it supersedes the
     versions before it, and leaves nothing. A version after the deletion wins over it: the resource is back.
@@ -43,7 +61,7 @@ def classify(rows: DataFrame, identity: Sequence[str], keep: Keep) -> DataFrame:
     :param rows: bronze rows.
     :param identity: columns that identify a resource.
     :param keep: the rule.
-    :return: :data:`airflow_lakehouse.tables.bronze.RECORD_KEY` of every row, and ``_class``.
+    :return: :data:`airflow_lakehouse.tables.bronze.RECORD_KEY` of these rows, and ``_class``.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F  # noqa: N812
@@ -54,19 +72,21 @@ def classify(rows: DataFrame, identity: Sequence[str], keep: Keep) -> DataFrame:
     nameless = F.lit(False)
     for name in identity:
         nameless = nameless | F.col(name).isNull()
+    doubtful = contested(narrow, identity, nameless | F.col("deleted"))
     class_ = (
         F.when(nameless, F.lit(EXCLUDED))
         .when(F.col("_place") > 1, F.lit(SUPERSEDED))
         .when(F.col("deleted"), F.lit(EXCLUDED))
         .otherwise(F.lit(WINNER))
     )
-    return narrow.withColumn("_place", place).select(*bronze.RECORD_KEY, class_.alias(CLASS))
+    classified = doubtful.withColumn("_place", place).select(*bronze.RECORD_KEY, class_.alias(CLASS))
+    return classified.where(F.col(CLASS) != WINNER)
 
 
-def winners(rows: DataFrame, losers: DataFrame) -> DataFrame:
+def winners(rows: DataFrame, lost: DataFrame) -> DataFrame:
     """Return the rows that are not among the losers.
 
     :param rows: bronze rows.
-    :param losers: rows of :func:`classify` whose class is not the winner's; few, as a rule, and sent to the rows.
+    :param lost: from :func:`losers`; few, as a rule, and sent to the rows.
     """
-    return rows.join(losers.select(*bronze.RECORD_KEY), list(bronze.RECORD_KEY), "left_anti")
+    return rows.join(lost.select(*bronze.RECORD_KEY), list(bronze.RECORD_KEY), "left_anti")

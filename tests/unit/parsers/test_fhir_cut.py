@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_lakehouse.parsers.fhir import FhirParser, json_spans
+from airflow_lakehouse.parsers.fhir import cut as cutting
 from airflow_lakehouse.parsers.fhir.cut import cut
 from airflow_lakehouse.parsing import Record
 from airflow_lakehouse.testing import check_parser
@@ -72,6 +73,35 @@ def test_any_bytes_are_records_or_rejects(content: bytes) -> None:
     """No input raises: every byte string is cut into records and rejects."""
     for item in cut(io.BytesIO(content)):
         assert item.position >= 0
+
+
+_PLAIN = (b'{"resourceType":"Basic","id":"1"}', b'{"a":"\xc3\xa9"}')
+_ODD = (
+    b'{"a":"}{"}',
+    b'{"a":1}{"b":2}',
+    b'{"a":1}}',
+    b'{"a":',
+    b"",
+    b" ",
+    b"[]",
+    b'{"a":"\xff"}',
+    b'{"resourceType":"Bundle","entry":[{"resource":{"resourceType":"Basic"}}]}',
+)
+_LINE = st.sampled_from((*_PLAIN, *_ODD))
+_ENDS = st.sampled_from([b"\n", b"\r\n"])
+
+
+@given(st.lists(_LINE, max_size=8), _ENDS, st.booleans(), st.integers(1, 80))
+def test_blocks_of_lines_change_nothing(lines: list[bytes], end: bytes, last: bool, size: int) -> None:
+    """However a file falls into blocks, and whatever its lines are, the same records and rejects are found."""
+    first = b'{"resourceType":"Basic","id":"0"}'
+    content = end.join([first, first, *lines]) + (end if last else b"")
+    whole = _found(content)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cutting, "_BLOCK_BYTES", size)
+        assert _found(content) == whole
+    plain = [number for number, line in enumerate(lines, 3) if line in _PLAIN]
+    assert [one["position"] for one in whole if "body" in one and one["position"] in plain] == plain
 
 
 def test_python_constants_are_not_json() -> None:

@@ -1,0 +1,101 @@
+"""Telling winners from losers, on the few rows that share a key, and what a cut rejects on its way through Spark."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_lakehouse.exceptions import ParserError
+from airflow_lakehouse.parsing import load_registry
+from airflow_lakehouse.spark import staging
+from airflow_lakehouse.spark.conform import RESOURCE
+from airflow_lakehouse.spark.transforms import versions
+from airflow_lakehouse.tables import bronze, silver
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+pytestmark = pytest.mark.spark
+
+_SCHEMA = (
+    "source_uri STRING, source_etag STRING, source_row BIGINT, source_entry INT, source_system STRING,"
+    " resource_id STRING, version_id STRING, last_updated TIMESTAMP, ingested_at TIMESTAMP, body_sha256 STRING,"
+    " deleted BOOLEAN"
+)
+_NAMES = [column.split()[0] for column in _SCHEMA.split(", ")]
+
+
+def _row(rng: random.Random, number: int) -> tuple[Any, ...]:
+    day = rng.choice([None, *(datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))])
+    loaded = datetime(2026, 2, rng.choice([1, 2]), tzinfo=UTC)
+    id_ = rng.choice([None, *(f"id-{one}" for one in range(40))])
+    version = rng.choice([None, "9", "10", "x"])
+    system, sha, deleted = rng.choice("ab"), rng.choice("xyz"), rng.random() < 0.1
+    return ("u", "e", number, 0, system, id_, version, day, loaded, sha, deleted)
+
+
+def _expected(rows: list[tuple[Any, ...]]) -> dict[int, str]:
+    """Return the class of every row that loses, told one by one."""
+    low = datetime(1, 1, 1, tzinfo=UTC)
+    held: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    found = {}
+    for row in (dict(zip(_NAMES, values, strict=True)) for values in rows):
+        if row["resource_id"] is None:
+            found[row["source_row"]] = versions.EXCLUDED
+        else:
+            held.setdefault((row["source_system"], row["resource_id"]), []).append(row)
+    for rivals in held.values():
+        rivals.sort(
+            key=lambda row: (
+                row["last_updated"] or low,
+                int(row["version_id"]) if (row["version_id"] or "x").isdigit() else -1,
+                row["ingested_at"],
+                row["body_sha256"],
+                row["source_row"],
+            )
+        )
+        newest = rivals.pop()
+        if newest["deleted"]:
+            found[newest["source_row"]] = versions.EXCLUDED
+        found |= {row["source_row"]: versions.SUPERSEDED for row in rivals}
+    return found
+
+
+def test_losers_are_those_a_reader_would_name(lakehouse_spark: SparkSession) -> None:
+    """On random versions, with and without rivals, ids and times, the classes are those of a plain sort."""
+    rng = random.Random(4)  # noqa: S311 - made-up rows
+    rows = [_row(rng, number) for number in range(150)]
+    lost = versions.losers(lakehouse_spark.createDataFrame(rows, _SCHEMA), RESOURCE, silver.KEEP_NEWEST).collect()
+    assert {row["source_row"]: row[versions.CLASS] for row in lost} == _expected(rows)
+
+
+class _Forgetful:
+    """A parser whose lift() drops the column that carries rejects."""
+
+    name, version, tables = "forgetful", "1", (bronze.OTHER,)
+
+    def lift(self, records: DataFrame) -> DataFrame:
+        return records.drop("rejected")
+
+
+def test_a_lift_that_loses_rejects_is_refused(lakehouse_spark: SparkSession) -> None:
+    """What was rejected in the cut cannot vanish in the lift: the parser is named, with what it has to return."""
+    pieces = lakehouse_spark.createDataFrame([], staging._CUT)
+    with pytest.raises(ParserError, match=r"forgetful.*rejected"):
+        staging._lifted(pieces, _Forgetful())  # type: ignore[arg-type] - it neither claims nor cuts
+
+
+def test_rejects_come_through_the_lift(lakehouse_spark: SparkSession) -> None:
+    """A reject keeps reason, detail and bytes; a record gets its table; neither takes the other's columns."""
+    record = (0, 1, 0, '{"resourceType":"Patient","id":"p"}', {}, None, None, None, None, None)
+    reject = (0, 2, 0, None, {}, None, None, "TRUNCATED_JSON", "the text ends", bytearray(b"{"))
+    pieces = lakehouse_spark.createDataFrame([record, reject], staging._CUT)
+    lifted = staging._lifted(pieces, load_registry(()).get("fhir"))  # type: ignore[arg-type] - a RecordParser
+    rows = {row["position"]: row.asDict() for row in lifted.collect()}
+    assert rows[1]["target"] == bronze.PATIENT.name
+    assert (rows[1]["reason"], rows[1]["raw"]) == (None, None)
+    assert (rows[2]["reason"], rows[2]["detail"], bytes(rows[2]["raw"])) == ("TRUNCATED_JSON", "the text ends", b"{")
+    assert (rows[2]["target"], rows[2]["body"]) == (None, None)
