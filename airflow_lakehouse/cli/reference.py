@@ -24,7 +24,7 @@ _REASONS: Final = (
     (
         "Quarantine: a file or a record of any source",
         "`reason` in `bronze_quarantine`. What came before in the same file is loaded.",
-        ("spark.bronze_rows", "spark.staging"),
+        ("spark.bronze_rows", "spark.cutting", "spark.staging"),
     ),
     (
         "Quarantine: a FHIR record",
@@ -40,6 +40,16 @@ _REASONS: Final = (
         "Pages",
         "`reason` in `bronze_docs_pages`, of a page that is `blank` or `failed`; `ENGINE_CRASHED` and `TIMEOUT` too.",
         ("ocr.pages",),
+    ),
+    (
+        "Pages: why that method",
+        "`method_reason` in `bronze_docs_pages`.",
+        ("ocr.trust",),
+    ),
+    (
+        "Collisions of observations",
+        "`collision_reason` in `silver_observation_collisions`; `NULL_` and a column where the key lacks it.",
+        ("spark.silver_observations",),
     ),
 )
 _FLAGS: Final = (

@@ -11,11 +11,17 @@ from dataclasses import dataclass
 from typing import Final
 
 TRUSTED: Final = "TRUSTED_TEXT_LAYER"
+"""The text layer was taken."""
 NO_TEXT_LAYER: Final = "NO_TEXT_LAYER"
+"""The page has no text of its own; it was read by OCR."""
 GARBLED: Final = "GARBLED_TEXT_LAYER"
+"""A tenth of the characters or more do not say what they mean; OCR."""
 HIDDEN: Final = "HIDDEN_TEXT_LAYER"
+"""Most of the text is invisible or beneath an image, as after an older OCR; read anew."""
 LITTLE: Final = "LITTLE_TEXT_OVER_IMAGE"
+"""An image covers the page and little text lies over it, as a stamp on a scan; OCR."""
 IMPLAUSIBLE: Final = "IMPLAUSIBLE_TEXT_LAYER"
+"""The letters cannot be those that are drawn, as under a shifted font map; OCR."""
 
 _BAD_SHARE: Final = 0.1
 _HIDDEN_SHARE: Final = 0.5

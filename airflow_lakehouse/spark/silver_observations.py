@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from airflow_lakehouse.spark.conform import Outcome, Work
 
 SAME_KEY: Final = "SAME_KEY"
+"""Another observation of the same patient, time and code is newer; ``winner_observation_id`` names it."""
 TARGETS: Final = (silver.OBSERVATION, silver.COLLISIONS)
 SOURCE: Final = bronze.OBSERVATION
 _GRAIN: Final = silver.OBSERVATION.key

@@ -1,46 +1,26 @@
 """Records cut out of files and typed once, kept as Parquet until their load is done.
 
-Files are read by Python on Spark's workers, record by record; everything after that is Spark's own work. The
-result is stored rather than recomputed: eight tables are filled from it, and a MERGE whose source is not stable may
-write other rows when Spark retries a task.
+Files are read by Python on Spark's workers, record by record (:mod:`airflow_lakehouse.spark.cutting`); everything
+after that is Spark's own work. The result is stored rather than recomputed: eight tables are filled from it, and a
+MERGE whose source is not stable may write other rows when Spark retries a task.
 """
 
 from __future__ import annotations
 
-import heapq
-import json
-from base64 import b64encode
-from dataclasses import asdict
-from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import ParserError
-from airflow_lakehouse.parsing import REJECTED, Parser, Record, RecordParser, Rejected, Row, SourceFile, load_registry
-from airflow_lakehouse.spark import files
+from airflow_lakehouse.parsing import REJECTED, Parser, RecordParser
+from airflow_lakehouse.spark import cutting, files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    import pyarrow as pa
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from airflow_lakehouse.spark.ledger import Entry
     from airflow_lakehouse.tables import Table
 
-PARSER_FAILED: Final = "PARSER_FAILED"
-"""The parser raised; the rest of the file is rejected."""
-TRUNCATED_GZIP: Final = "TRUNCATED_GZIP"
-"""The gzip stream stops before its end, or is broken."""
-VANISHED: Final = "VANISHED"
-"""The file was there when the drop was listed, and is not now."""
-
-_CUT: Final = (
-    "file_no INT, position BIGINT, entry INT, body STRING, attributes MAP<STRING, STRING>, target STRING,"
-    " payload STRING, reason STRING, detail STRING, raw BINARY"
-)
-_BATCH_RECORDS: Final = 5_000
-_SHARE_BYTES: Final = 32 * 2**20
-_BATCH_BYTES: Final = 16 * 2**20
+UNKNOWN_TABLE: Final = "UNKNOWN_TABLE"
+"""The parser names a table that is not one of its own."""
 _PAYLOAD_AS_TEXT: Final = ("timestamp", "date", "decimal")
 
 
@@ -55,149 +35,9 @@ def stage(
     :param modules: single-file plugins the workers must load to find the parser.
     :param path: URI of a folder of this run's own.
     """
-    pieces = cut(spark, entries, parser.name, modules)
+    pieces = cutting.cut(spark, entries, parser.name, modules)
     typed = _lifted(pieces, parser) if isinstance(parser, RecordParser) else _from_payload(pieces, parser)
     typed.write.mode("overwrite").options(**files.STAGED).partitionBy("target").parquet(path)
-
-
-def cut(spark: SparkSession, entries: list[Entry], parser: str, modules: tuple[str, ...]) -> DataFrame:
-    """Read files on the workers, and spread what they hold over all of them.
-
-    :param spark: the session.
-    :param entries: the files.
-    :param parser: name of their parser.
-    :param modules: single-file plugins.
-    """
-    shares = [
-        (json.dumps([[number, asdict(entry.file)] for number, entry in share]),) for share in _shares(spark, entries)
-    ]
-    inputs = spark.createDataFrame(shares, "share STRING").repartition(len(shares))
-    pieces = inputs.mapInArrow(_reader(parser, modules), _CUT)
-    # One file is one task; without this, one large gzip would leave every other core idle for the rest of the job.
-    # By value rather than round robin, before which Spark would sort every record by its bytes.
-    return pieces.repartition(max(4, 2 * _cores(spark)), "file_no", "position")
-
-
-def _shares(spark: SparkSession, entries: list[Entry]) -> list[list[tuple[int, Entry]]]:
-    """Deal the files out to tasks, the largest first, each to the task that has the least.
-
-    A task costs a Python process: a thousand small files in a thousand tasks would take minutes to read a megabyte.
-    """
-    size = sum(entry.file.size for entry in entries)
-    count = min(len(entries), max(_cores(spark), -(-size // _SHARE_BYTES)))
-    shares: list[list[tuple[int, Entry]]] = [[] for _ in range(count)]
-    heap = [(0, number) for number in range(count)]
-    for number, entry in sorted(enumerate(entries), key=lambda one: -one[1].file.size):
-        taken, least = heapq.heappop(heap)
-        shares[least].append((number, entry))
-        heapq.heappush(heap, (taken + entry.file.size, least))
-    return shares
-
-
-def _cores(spark: SparkSession) -> int:
-    return int(spark.conf.get("spark.sql.shuffle.partitions") or 4) // 2
-
-
-def _reader(
-    parser_name: str, modules: tuple[str, ...]
-) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        # Built here: parsers are found again on the worker, so nothing of theirs is pickled.
-        parser = load_registry(modules).get(parser_name)
-        for batch in batches:
-            for row in batch.to_pylist():
-                for number, file in json.loads(row["share"]):
-                    yield from _batches(number, _pieces(parser, SourceFile(**file)))
-
-    return read
-
-
-def _pieces(parser: Parser | RecordParser, file: SourceFile) -> Iterator[Record | Row | Rejected]:
-    """Yield what a parser finds in a file; whatever goes wrong becomes one last reject."""
-    position = 0
-    try:
-        with files.open_unzipped(file.uri) as stream:
-            items = parser.cut(file, stream) if isinstance(parser, RecordParser) else parser.parse(file, stream)
-            for item in items:
-                position = item.position
-                yield item
-    except FileNotFoundError:
-        yield Rejected(0, VANISHED, "the file was listed and is gone")
-    except (EOFError, OSError) as error:
-        # gzip raises both for a stream that is cut off; what came before is kept.
-        yield Rejected(position + 1, TRUNCATED_GZIP, f"{type(error).__name__} after record {position}")
-    except Exception as error:  # noqa: BLE001 - an outside parser may raise anything; its file must not kill the job
-        yield Rejected(position + 1, PARSER_FAILED, f"{type(error).__name__} after record {position}")
-
-
-def _batches(file_no: int, pieces: Iterator[Record | Row | Rejected]) -> Iterator[pa.RecordBatch]:
-    records: list[Record] = []
-    others: list[tuple[Any, ...]] = []
-    size = 0
-    for piece in pieces:
-        if isinstance(piece, Record):
-            records.append(piece)
-            size += len(piece.body)
-        else:
-            others.append(_columns(file_no, piece))
-            size += len(others[-1][6] or "") + len(others[-1][9] or b"")
-        if len(records) + len(others) >= _BATCH_RECORDS or size >= _BATCH_BYTES:
-            yield from _arrow(file_no, records, others)
-            records, others, size = [], [], 0
-    yield from _arrow(file_no, records, others)
-
-
-def _columns(file_no: int, piece: Row | Rejected) -> tuple[Any, ...]:
-    if isinstance(piece, Row):
-        try:
-            payload = json.dumps(piece.values, default=_plain, allow_nan=False)
-        except (TypeError, ValueError) as error:
-            # A NaN, or a dict with keys that are no text: this row's fault, which its neighbours must not pay for.
-            return _columns(file_no, Rejected(piece.position, PARSER_FAILED, f"{type(error).__name__} in a value"))
-        return (file_no, piece.position, 0, None, [], piece.table, payload, None, None, None)
-    return (file_no, piece.position, piece.entry, None, [], None, None, piece.reason, piece.detail, piece.raw)
-
-
-def _plain(value: object) -> object:
-    if isinstance(value, datetime | date):
-        return value.isoformat()
-    if isinstance(value, bytes):
-        # What Spark's JSON reader takes for a binary column.
-        return b64encode(value).decode()
-    return str(value)
-
-
-def _arrow(file_no: int, records: list[Record], others: list[tuple[Any, ...]]) -> Iterator[pa.RecordBatch]:
-    import pyarrow as pa
-
-    text, binary = pa.string(), pa.binary()
-    types = {
-        "file_no": pa.int32(),
-        "position": pa.int64(),
-        "entry": pa.int32(),
-        "body": text,
-        "attributes": pa.map_(text, text),
-        "target": text,
-        "payload": text,
-        "reason": text,
-        "detail": text,
-        "raw": binary,
-    }
-    if records:
-        columns = {name: pa.nulls(len(records), type_) for name, type_ in types.items()}
-        columns["file_no"] = pa.repeat(pa.scalar(file_no, pa.int32()), len(records))
-        columns["position"] = pa.array([record.position for record in records], pa.int64())
-        columns["entry"] = pa.array([record.entry for record in records], pa.int32())
-        # The cutter has checked that bodies are UTF-8; viewing the bytes as text spares decoding them twice.
-        columns["body"] = pa.array([record.body for record in records], binary).view(text)
-        given = [list((record.attributes or {}).items()) for record in records]
-        columns["attributes"] = pa.array(given, types["attributes"])
-        yield pa.RecordBatch.from_pydict(columns)
-    if others:
-        arrays = [
-            pa.array(column, type_) for column, type_ in zip(zip(*others, strict=True), types.values(), strict=True)
-        ]
-        yield pa.RecordBatch.from_arrays(arrays, list(types))
 
 
 def _lifted(pieces: DataFrame, parser: RecordParser) -> DataFrame:
@@ -233,7 +73,7 @@ def _from_payload(pieces: DataFrame, parser: Parser) -> DataFrame:
         raise ParserError(f"parser {parser.name!r} fills no table", remedy="name its bronze tables in `tables`")
     right = F.col("reason").isNotNull() | F.col("target").isin(known)
     # Named after what went wrong rather than dropped: a misspelled table must not lose its rows.
-    strange = F.when(~right, F.lit("UNKNOWN_TABLE"))
+    strange = F.when(~right, F.lit(UNKNOWN_TABLE))
     reason = F.coalesce(F.col("reason"), strange).alias("reason")
     target = F.when(right, F.col("target")).alias("target")
     return pieces.select("file_no", "position", "entry", target, reason, "detail", "raw", "payload")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from airflow_lakehouse.parsing import Rejected, Row
+from airflow_lakehouse.spark.cutting import PARSER_FAILED, _batches
 from airflow_lakehouse.spark.jobs.failures import as_lakehouse_error
-from airflow_lakehouse.spark.staging import PARSER_FAILED, _batches
 
 
 class ValidationException(Exception):  # noqa: N818 - the name PyIceberg gives its own
