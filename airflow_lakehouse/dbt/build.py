@@ -1,9 +1,4 @@
-"""One ``dbt build`` of gold: models and tests, in the managed environment, skipped where nothing changed.
-
-Each gold table carries what it was built from as a table property: a hash of the project and of the snapshots its
-sources were at, and the snapshot it had then. Where both still hold, dbt is not even started. Setting a property
-commits table metadata and no snapshot: readers, time travel and incremental consumers do not see it.
-"""
+"""One ``dbt build`` of gold: models and tests, in the managed environment, skipped where nothing changed."""
 
 from __future__ import annotations
 
@@ -15,16 +10,15 @@ import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_lakehouse.dbt import freshness
 from airflow_lakehouse.dbt.environment import DbtEnvironment, ensure_environment
 from airflow_lakehouse.dbt.invocation import dbt_environ
-from airflow_lakehouse.dbt.manifest import read_manifest, sources_of_models
 from airflow_lakehouse.exceptions import AuditError, JobError
 from airflow_lakehouse.resources import resource_dir
-from airflow_lakehouse.spark.catalog import checkpoint, current_snapshot, find_table, load_pyiceberg
+from airflow_lakehouse.spark.catalog import checkpoint, current_snapshot, load_pyiceberg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -33,9 +27,6 @@ if TYPE_CHECKING:
 
     from airflow_lakehouse.profile import Profile
 
-NAMESPACE: Final = "gold"
-SOURCES_PROPERTY: Final = "lakehouse.sources"
-"""Table property: what a gold table was built from, and the snapshot it had then."""
 _FAILED: Final = ("error", "fail", "runtime error")
 _PARSED: Final = "partial_parse.msgpack"
 
@@ -99,8 +90,8 @@ def build_gold(  # noqa: PLR0913 - each is a choice of the caller, by name, with
     started = time.monotonic()
     project = project or resource_dir("dbt_example")
     catalog = load_pyiceberg(profile)
-    inputs = fingerprints(catalog, project)
-    before = {model: _snapshot_id(catalog, model) for model in inputs}
+    inputs = freshness.fingerprints(catalog, project)
+    before = {model: freshness.snapshot_id(catalog, model) for model in inputs}
     stale = _stale(catalog, inputs)
     if not stale and select is None:
         unchanged = {model: GoldModel("unchanged", _rows(catalog, model)) for model in inputs}
@@ -114,7 +105,7 @@ def build_gold(  # noqa: PLR0913 - each is a choice of the caller, by name, with
 
     built = [name for name in _names(results, "model") if name in inputs]
     for model in built:
-        _set_stamp(catalog, model, inputs[model])
+        freshness.mark(catalog, model, inputs[model], freshness.TESTED)
     checkpoint(profile)
     models = {model: _outcome(catalog, model, before[model]) for model in inputs}
     return GoldResult("built", models, passed, warned, time.monotonic() - started)
@@ -127,69 +118,22 @@ def is_current(profile: Profile, *, project: Path | None = None) -> bool:
     :param project: dbt project; the one that ships with this package by default.
     """
     catalog = load_pyiceberg(profile)
-    return not _stale(catalog, fingerprints(catalog, project or resource_dir("dbt_example")))
-
-
-def fingerprints(catalog: Catalog, project: Path) -> dict[str, str]:
-    """Return, for each gold table, a hash of what it is built from: the project and its sources' snapshots.
-
-    :param catalog: the catalog the sources are in.
-    :param project: the dbt project.
-    """
-    code = _hash_of_project(project)
-    sources = sources_of_models(read_manifest(project))
-    ids = {table: _snapshot_id(catalog, table) for table in set().union(*sources.values())}
-    return {
-        model: sha256(json.dumps([code, {table: ids[table] for table in sorted(tables)}]).encode()).hexdigest()
-        for model, tables in sources.items()
-    }
+    return not _stale(catalog, freshness.fingerprints(catalog, project or resource_dir("dbt_example")))
 
 
 def _stale(catalog: Catalog, inputs: dict[str, str]) -> list[str]:
     """Return the models whose note is missing, or whose sources, project or own rows have moved since."""
-    return [name for name in inputs if _stamp(catalog, name) != f"{inputs[name]}:{_snapshot_id(catalog, name)}"]
-
-
-def _hash_of_project(project: Path) -> str:
-    digest = sha256()
-    for path in sorted(project.rglob("*")):
-        name = path.relative_to(project).as_posix()
-        if path.is_file() and name.split("/")[0] not in ("target", "logs", ".user.yml"):
-            digest.update(f"{name}\0{sha256(path.read_bytes()).hexdigest()}\0".encode())
-    return digest.hexdigest()
-
-
-def _identifier(table: str) -> str:
-    return table if "." in table else f"{NAMESPACE}.{table}"
-
-
-def _snapshot_id(catalog: Catalog, table: str) -> int | None:
-    snapshot = current_snapshot(catalog, _identifier(table))
-    return snapshot.snapshot_id if snapshot else None
-
-
-def _stamp(catalog: Catalog, model: str) -> str | None:
-    table = find_table(catalog, _identifier(model))
-    return table.properties.get(SOURCES_PROPERTY) if table else None
-
-
-def _set_stamp(catalog: Catalog, model: str, inputs: str) -> None:
-    table = catalog.load_table(_identifier(model))
-    snapshot = table.current_snapshot()
-    value = f"{inputs}:{snapshot.snapshot_id if snapshot else None}"
-    if table.properties.get(SOURCES_PROPERTY) != value:
-        with table.transaction() as change:
-            change.set_properties({SOURCES_PROPERTY: value})
+    return [name for name in inputs if not freshness.is_marked(catalog, name, inputs[name], freshness.TESTED)]
 
 
 def _rows(catalog: Catalog, model: str) -> int:
-    snapshot = current_snapshot(catalog, _identifier(model))
+    snapshot = current_snapshot(catalog, f"{freshness.NAMESPACE}.{model}")
     summary = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
     return int(summary.get("total-records") or 0)
 
 
 def _outcome(catalog: Catalog, model: str, before: int | None) -> GoldModel:
-    changed = _snapshot_id(catalog, model) != before
+    changed = freshness.snapshot_id(catalog, model) != before
     return GoldModel("rebuilt" if changed else "unchanged", _rows(catalog, model))
 
 
@@ -207,7 +151,7 @@ def _run_dbt(environment: DbtEnvironment, job: _Job, select: list[str]) -> list[
     target = logs / "target"
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
-    parsed = environment.path / f"{_hash_of_project(project)[:16]}-{_PARSED}"
+    parsed = environment.path / f"{freshness.hash_of_project(project)[:16]}-{_PARSED}"
     if parsed.is_file():
         # Parsing takes three seconds; what the last run parsed is checked and used again by dbt itself.
         shutil.copyfile(parsed, target / _PARSED)

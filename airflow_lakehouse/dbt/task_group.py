@@ -6,12 +6,12 @@ manifest. The managed dbt environment, the Spark engine and the connection are a
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.dbt.environment import environment_path
 from airflow_lakehouse.dbt.manifest import MANIFEST_FILE
+from airflow_lakehouse.dbt.model_task import finish, prepare
 from airflow_lakehouse.exceptions import SetupError
 from airflow_lakehouse.resources import resource_dir
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from cosmos import DbtTaskGroup, ProfileConfig, ProjectConfig
-
-    from airflow_lakehouse._compat import Context
 
 
 def gold_task_group(  # noqa: PLR0913 - each is a choice of the DAG's author, by name, with a default
@@ -31,6 +29,7 @@ def gold_task_group(  # noqa: PLR0913 - each is a choice of the DAG's author, by
     project: Path | None = None,
     select: list[str] | None = None,
     exclude: list[str] | None = None,
+    skip_unchanged: bool = True,
     **operator_args: Any,
 ) -> DbtTaskGroup:
     """Return a task group that builds and tests every gold model; call it inside a DAG.
@@ -43,6 +42,8 @@ def gold_task_group(  # noqa: PLR0913 - each is a choice of the DAG's author, by
     :param project: dbt project with an ``airflow_manifest.json``; the one that ships with this package by default.
     :param select: dbt selectors of the models to draw; all by default.
     :param exclude: dbt selectors of the models to leave out.
+    :param skip_unchanged: do not start dbt for a model whose sources and project are as they were when it was built
+        and tested; the task succeeds and says so.
     :param operator_args: further arguments of every task, such as ``pool``.
     :raises SetupError: when Cosmos is not installed.
     """
@@ -81,8 +82,8 @@ def gold_task_group(  # noqa: PLR0913 - each is a choice of the DAG's author, by
             "retries": retries,
             "should_store_compiled_sql": False,
             **operator_args,
-            "interceptors": [partial(prepare, conn_id=conn_id)],
-            "callback": release,
+            "interceptors": [partial(prepare, conn_id=conn_id, project=project, skip_unchanged=skip_unchanged)],
+            "callback": finish,
         },
     )
 
@@ -101,42 +102,3 @@ def _profile_config(project: Path) -> ProfileConfig:
     from cosmos import ProfileConfig
 
     return ProfileConfig(profile_name="lakehouse", target_name="spark", profiles_yml_filepath=project / "profiles.yml")
-
-
-def prepare(context: Context, operator: Any, *, conn_id: str) -> None:
-    """Give a Cosmos task the environment, the engine and the profile, just before it starts dbt.
-
-    :param context: the task's context.
-    :param operator: the Cosmos operator that is about to run.
-    :param conn_id: the ``lakehouse`` connection.
-    """
-    from airflow_lakehouse.dbt.environment import ensure_environment
-    from airflow_lakehouse.dbt.invocation import dbt_environ
-    from airflow_lakehouse.hooks.lakehouse import LakehouseHook
-    from airflow_lakehouse.spark.connect_server import hold_server
-
-    profile = LakehouseHook(conn_id).get_profile()
-    operator.dbt_executable_path = str(ensure_environment().dbt)
-    lease = ExitStack()
-    # Held until dbt is done, else the engine may stop as idle in the middle of a long model. Where dbt cannot
-    # even be started, the end of this process drops it.
-    server = lease.enter_context(hold_server())
-    operator._lakehouse_lease = lease  # noqa: SLF001 - ours, on an object that lives as long as the task
-    environ = dbt_environ(profile, remote=server.remote, run_id=str(context["run_id"]))
-    operator.env = {**(operator.env or {}), **environ}
-
-
-def release(_project_dir: str, *, context: Context, **_: Any) -> None:
-    """Let go of the engine; Cosmos calls this when dbt has ended, well or not.
-
-    :param context: the task's context.
-    """
-    from airflow_lakehouse.hooks.lakehouse import LakehouseHook
-    from airflow_lakehouse.spark.catalog import checkpoint
-
-    task: Any = context["ti"].task
-    lease = getattr(task, "_lakehouse_lease", None)
-    if lease is not None:
-        lease.close()
-    interceptor = task.interceptors[0]
-    checkpoint(LakehouseHook(interceptor.keywords["conn_id"]).get_profile())

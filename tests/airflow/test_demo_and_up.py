@@ -71,7 +71,7 @@ def test_what_a_killed_up_left_running_is_stopped(tmp_path: Path) -> None:
 def test_a_home_that_is_up_is_not_started_twice(tmp_path: Path) -> None:
     """The message says where it is up."""
     airflow = Airflow(AirflowHome(tmp_path), free_port())
-    own = [os.getpid(), find_process(os.getpid())]
+    own = (os.getpid(), find_process(os.getpid()))
     assert is_running(*own)
     airflow.state_file.write_text(json.dumps({"address": "http://127.0.0.1:1", "own": own, "started": {}}))
     with pytest.raises(UsageError, match=r"already up at http://127\.0\.0\.1:1"):

@@ -88,7 +88,7 @@ def test_template_fields_exist(kind: type[BaseOperator]) -> None:
     assert template_fields
     for name in template_fields:
         assert name in parameters
-    required = {"job": "raw_to_bronze", "table": "bronze_fhir_patient", "partition": {"dt": "{{ ds }}"}}
+    required: dict[str, Any] = {"job": "raw_to_bronze", "table": "bronze_fhir_patient", "partition": {"dt": "{{ ds }}"}}
     arguments = {name: value for name, value in required.items() if name in parameters}
     task = kind(task_id="task", **arguments)
     for name in template_fields:

@@ -86,8 +86,10 @@ def test_tables_come_from_the_contract(built: Profile) -> None:
     doc_id = table.schema().find_field("doc_id")
     assert doc_id.required
     assert doc_id.doc == "Hex sha256 of the document"
-    summary = table.current_snapshot().summary
-    assert summary["lakehouse.run-id"] == "first"
+    snapshot = table.current_snapshot()
+    assert snapshot
+    assert snapshot.summary
+    assert snapshot.summary["lakehouse.run-id"] == "first"
 
 
 def test_a_second_build_starts_no_dbt_and_commits_nothing(built: Profile, remote: str, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from silver_rows import append, encounter, page
 
-from airflow_lakehouse.dbt.build import SOURCES_PROPERTY, build_gold
+from airflow_lakehouse.dbt.build import build_gold
+from airflow_lakehouse.dbt.freshness import TESTED
 from airflow_lakehouse.exceptions import AuditError, JobError
 from airflow_lakehouse.resources import resource_dir
 from airflow_lakehouse.spark.catalog import load_pyiceberg
@@ -126,4 +127,4 @@ def _page_block() -> dict[str, Any]:
 
 def _notes(profile: Profile) -> dict[str, str]:
     catalog = load_pyiceberg(profile)
-    return {name: catalog.load_table(f"gold.{name}").properties[SOURCES_PROPERTY] for name in GOLD}
+    return {name: catalog.load_table(f"gold.{name}").properties[TESTED] for name in GOLD}

@@ -11,14 +11,13 @@ from airflow_lakehouse.cli.sample import write_sample
 from airflow_lakehouse.profile import Profile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from airflow_lakehouse.spark.connect_server import Server
 
 
 @pytest.fixture(scope="session", autouse=True)
-def engine(lakehouse_engine: Server) -> Iterator[Server]:
+def engine(lakehouse_engine: Server) -> Server:
     """Keep the engine up from the first Spark test to the last."""
     return lakehouse_engine
 

@@ -85,15 +85,15 @@ def test_a_lift_that_loses_rejects_is_refused(lakehouse_spark: SparkSession) -> 
     """What was rejected in the cut cannot vanish in the lift: the parser is named, with what it has to return."""
     pieces = lakehouse_spark.createDataFrame([], cutting.PIECES)
     with pytest.raises(ParserError, match=r"forgetful.*rejected"):
-        staging._lifted(pieces, _Forgetful())  # type: ignore[arg-type] - it neither claims nor cuts
+        staging._lifted(pieces, _Forgetful())  # type: ignore[arg-type]
 
 
 def test_rejects_come_through_the_lift(lakehouse_spark: SparkSession) -> None:
     """A reject keeps reason, detail and bytes; a record gets its table; neither takes the other's columns."""
-    record = (0, 1, 0, '{"resourceType":"Patient","id":"p"}', {}, None, None, None, None, None)
-    reject = (0, 2, 0, None, {}, None, None, "TRUNCATED_JSON", "the text ends", bytearray(b"{"))
+    record: tuple[Any, ...] = (0, 1, 0, '{"resourceType":"Patient","id":"p"}', {}, None, None, None, None, None)
+    reject: tuple[Any, ...] = (0, 2, 0, None, {}, None, None, "TRUNCATED_JSON", "the text ends", bytearray(b"{"))
     pieces = lakehouse_spark.createDataFrame([record, reject], cutting.PIECES)
-    lifted = staging._lifted(pieces, load_registry(()).get("fhir"))  # type: ignore[arg-type] - a RecordParser
+    lifted = staging._lifted(pieces, load_registry(()).get("fhir"))  # type: ignore[arg-type]
     rows = {row["position"]: row.asDict() for row in lifted.collect()}
     assert rows[1]["target"] == bronze.PATIENT.name
     assert (rows[1]["reason"], rows[1]["raw"]) == (None, None)

@@ -70,7 +70,12 @@ def test_two_tasks_at_once_make_one_environment(monkeypatch: pytest.MonkeyPatch,
     monkeypatch.setattr(environment, "LOCK_FILE", empty)
     made: list[Path] = []
     make = environment._make
-    monkeypatch.setattr(environment, "_make", lambda target: (made.append(target), make(target)))
+
+    def counted(target: Path) -> None:
+        made.append(target)
+        make(target)
+
+    monkeypatch.setattr(environment, "_make", counted)
     target = tmp_path / "env"
     with ThreadPoolExecutor(2) as pool:
         found = [task.result() for task in [pool.submit(ensure_environment, target) for _ in range(2)]]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_lakehouse.dbt.build import _hash_of_project, _judge
+from airflow_lakehouse.dbt.build import _judge
+from airflow_lakehouse.dbt.freshness import hash_of_project
 from airflow_lakehouse.exceptions import AuditError, JobError
 
 LOGS = Path("logs")
@@ -44,9 +45,9 @@ def test_hash_of_a_project_ignores_what_dbt_leaves_there(tmp_path: Path) -> None
     """A model's change makes gold stale; a log or artifact does not."""
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / "a.sql").write_text("select 1")
-    first = _hash_of_project(tmp_path)
+    first = hash_of_project(tmp_path)
     (tmp_path / "target").mkdir()
     (tmp_path / "target" / "manifest.json").write_text("{}")
-    assert _hash_of_project(tmp_path) == first
+    assert hash_of_project(tmp_path) == first
     (tmp_path / "models" / "a.sql").write_text("select 2")
-    assert _hash_of_project(tmp_path) != first
+    assert hash_of_project(tmp_path) != first

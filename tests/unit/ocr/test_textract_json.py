@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 from airflow_lakehouse.ocr import blocks
 from airflow_lakehouse.ocr.assemble import Frame, assemble
 from airflow_lakehouse.ocr.engine import Line, Word
@@ -37,7 +39,7 @@ def test_null_and_missing_fields_are_unknown() -> None:
 
 def test_a_word_under_line_and_cell_has_the_line_as_parent() -> None:
     """A word with many parents is one block, and its parent is its line."""
-    found = [
+    found: list[dict[str, Any]] = [
         {"Id": "c", "BlockType": "CELL", "Relationships": [{"Type": "CHILD", "Ids": ["w"]}]},
         {"Id": "l", "BlockType": "LINE", "Relationships": [{"Type": "CHILD", "Ids": ["w"]}]},
         {"Id": "w", "BlockType": "WORD", "Text": "x", "Confidence": 99.0},

@@ -243,11 +243,12 @@ def test_a_killed_task_stops_its_job(lakehouse: Lakehouse) -> None:
 
 def test_a_job_whose_machine_is_gone_is_started_again(lakehouse: Lakehouse) -> None:
     """A stored job that cannot be reached does not block the task for ever; loads are exactly-once."""
-    store, context = Store(), lakehouse.context()
-    lakehouse.operator().execute({**context, "task_state_store": store})
+    store = Store()
+    context = lakehouse.context(store=store)
+    lakehouse.operator().execute(context)
     (key,) = store
     store[key] = {**store[key], "host": "a machine that is no more"}
-    assert lakehouse.operator().execute({**context, "task_state_store": store})["rows"] == 7
+    assert lakehouse.operator().execute(context)["rows"] == 7
     assert len(lakehouse.jobs()) == 2
 
 

@@ -92,7 +92,7 @@ def drop(tmp_path_factory: pytest.TempPathFactory) -> Drop:
 @pytest.fixture
 def written(tmp_path: Path) -> Any:
     """Return a function that writes a sample with other arguments."""
-    made = []
+    made: list[Path] = []
 
     def write(**arguments: Any) -> Drop:
         root = tmp_path / f"raw{len(made)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import importlib.util
 import os
 import resource
 import subprocess
@@ -14,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from airflow_lakehouse.cli.sample import drop as drop_module
 from airflow_lakehouse.cli.sample import write_sample
 from airflow_lakehouse.exceptions import InputError, SetupError
 from tests.unit.cli.sample.conftest import resource_or_none
@@ -158,7 +158,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 def test_missing_libraries_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without reportlab there is one clear line and no half drop; FHIR alone needs none of it."""
-    found = drop_module.require_libraries.__globals__["importlib"].util.find_spec
+    found = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "reportlab" else found(name))
     with pytest.raises(SetupError, match="need reportlab"):
         write_sample(tmp_path / "raw")
