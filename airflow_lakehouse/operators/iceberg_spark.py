@@ -175,7 +175,7 @@ class IcebergSparkOperator(BaseOperator):
         return time.time() + timeout.total_seconds() if timeout else None
 
     def _wait(self, runner: SparkRunner, handle: JobHandle, deadline: float | None) -> JobStatus:
-        position, seconds = 0, FIRST_WAIT
+        position, seconds = 0, min(FIRST_WAIT, self.poll_seconds)
         while True:
             status = runner.status(handle)
             lines, position = runner.follow_logs(handle, position)

@@ -61,7 +61,7 @@ class SparkJobTrigger(BaseTrigger):
     async def _wait(self) -> JobStatus | None:
         handle = JobHandle.from_dict(self.handle)
         runner = runner_named(handle.runner)
-        position, seconds = 0, FIRST_WAIT
+        position, seconds = 0, min(FIRST_WAIT, self.poll_seconds)
         while True:
             status = await asyncio.to_thread(runner.status, handle)
             position = await self._forward(runner, handle, position)

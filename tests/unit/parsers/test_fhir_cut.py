@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_lakehouse.parsers.fhir import FhirParser, json_spans
@@ -48,6 +48,7 @@ _JSON = st.recursive(
 _RESOURCE = st.dictionaries(st.text(max_size=8), _JSON, max_size=4).map(lambda held: {"resourceType": "Basic", **held})
 
 
+@settings(max_examples=50)  # text in text is slow to make up
 @given(st.lists(_RESOURCE, min_size=2, max_size=6))
 def test_every_line_is_found_again(resources: list[dict[str, Any]]) -> None:
     """Whatever resources are written one a line, exactly their texts come back, in order."""
@@ -57,6 +58,7 @@ def test_every_line_is_found_again(resources: list[dict[str, Any]]) -> None:
     assert [record.body for record in records if isinstance(record, Record)] == lines
 
 
+@settings(max_examples=50)
 @given(st.lists(_RESOURCE, min_size=1, max_size=5), st.integers(0, 3))
 def test_every_entry_is_cut_out_as_written(resources: list[dict[str, Any]], indent: int) -> None:
     """A Bundle's entries come back with the very text they had in it, however it was laid out."""
