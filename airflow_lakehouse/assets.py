@@ -23,6 +23,7 @@ _PARTS: Final = 2
 
 JOB_TABLES: Final = {
     "raw_to_bronze": tables.bronze.TABLES,
+    "replay_quarantine": tables.bronze.TABLES,
     "bronze_to_silver": tables.silver.TABLES,
 }
 """Tables each Spark job may change."""

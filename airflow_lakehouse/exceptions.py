@@ -15,6 +15,7 @@
     ├── JobError                  a job ended without a result
     │   └── JobCancelledError     somebody stopped it
     └── AuditError                counts or checks do not hold; the data is written, the run stops (exit 3)
+        ├── BadRatioError         more records were rejected than the run allows
         └── ReconciliationError   records went missing or were doubled
 
 Every message says what was given, what is legal, and what to do. No message carries the text of a
@@ -111,6 +112,10 @@ class AuditError(LakehouseError):
     """A check does not hold. Everything was written; the run stops so that somebody looks."""
 
     exit_code = 3
+
+
+class BadRatioError(AuditError):
+    """More records were rejected than the run allows; what could be loaded and what could not are written."""
 
 
 class ReconciliationError(AuditError):

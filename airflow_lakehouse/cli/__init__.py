@@ -15,6 +15,8 @@ COMMANDS: Final = {
     "run": "load a drop: raw to bronze, silver and gold, on this machine",
     "tables": "list the tables of a warehouse",
     "show": "print rows of a table",
+    "quarantine": "list what was rejected, by reason, with examples and without their text",
+    "replay": "try rejected records again, after a parser was mended or added",
     "sample": "write sample input: FHIR in several shapes, PDFs, some of it broken",
     "demo": "run the whole pipeline as an Airflow DAG run and show the result",
     "up": "start Airflow with the example DAG and print its address",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from airflow_lakehouse.parsing import SourceFile
     from airflow_lakehouse.profile import Profile
 
+LOAD: Final = "raw_to_bronze"
 STAGES: Final = ("bronze", "silver", "gold")
 _DOCUMENTS: Final = "documents"
 
@@ -26,12 +27,18 @@ class Request:
     :param dt: see :class:`airflow_lakehouse.spark.discovery.Scope`.
     :param source_system: see there.
     :param through: the last stage.
+    :param max_bad_ratio: see :class:`airflow_lakehouse.spark.jobs.JobArguments`.
+    :param reason: see there.
+    :param job: the first stage: loading the drop, or trying rejects again.
     """
 
     profile: Profile
     dt: str | None = None
     source_system: str | None = None
     through: str = STAGES[-1]
+    max_bad_ratio: float | None = None
+    reason: str | None = None
+    job: str = LOAD
 
 
 def run_pipeline(request: Request) -> dict[str, Any]:
@@ -41,15 +48,20 @@ def run_pipeline(request: Request) -> dict[str, Any]:
     :raises LakehouseError: when a stage cannot be done.
     """
     arguments = JobArguments(
-        request.profile, f"run-{uuid.uuid4().hex[:12]}", dt=request.dt, source_system=request.source_system
+        request.profile,
+        f"run-{uuid.uuid4().hex[:12]}",
+        dt=request.dt,
+        source_system=request.source_system,
+        max_bad_ratio=request.max_bad_ratio,
+        reason=request.reason,
     )
     seconds: dict[str, float] = {}
-    started = time.monotonic()
-    read_documents(arguments)
-    seconds["ocr"] = round(time.monotonic() - started, 3)
-    with stage("raw to bronze"):
-        result = run_job("raw_to_bronze", arguments)
-    results = [result]
+    if request.job == LOAD:
+        started = time.monotonic()
+        read_documents(arguments)
+        seconds["ocr"] = round(time.monotonic() - started, 3)
+    with stage(request.job.replace("_", " ")):
+        results = [run_job(request.job, arguments)]
     if request.through != "bronze":
         with stage("bronze to silver"):
             results.append(run_job("bronze_to_silver", arguments))

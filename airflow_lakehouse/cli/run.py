@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source-system", metavar="NAME", help="who sent files whose path names nobody")
     parser.add_argument("--through", choices=STAGES, default=STAGES[-1], help="last stage (default gold)")
     parser.add_argument("--ocr", choices=OCR_ENGINES, default="local", help="what reads pages (default local)")
+    parser.add_argument(
+        "--max-bad-ratio", metavar="SHARE", help="fail, after all is written, if more records are rejected: 0 to 1"
+    )
     parser.add_argument("--parser", action="append", default=[], metavar="FILE", help="a parser plugin of one file")
 
 
@@ -34,8 +37,8 @@ def run(options: argparse.Namespace) -> int:
     :param options: the parsed options.
     """
     profile = Profile(options.warehouse, raw=options.raw, ocr=options.ocr, parsers=tuple(options.parser))
-    request = Request(profile, options.dt, options.source_system, options.through)
     try:
+        request = Request(profile, options.dt, options.source_system, options.through, options.max_bad_ratio)
         summary = run_pipeline(request)
     except LakehouseError as error:
         sys.stderr.write(f"lakehouse run: {error}\n")

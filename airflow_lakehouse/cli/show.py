@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from airflow_lakehouse.cli.warehouse import add_warehouse, finite, plain, print_json, profile_of
+from airflow_lakehouse.cli.warehouse import add_warehouse, finite, plain, positive, print_json, profile_of
 from airflow_lakehouse.exceptions import TableNotFoundError
 from airflow_lakehouse.tables import NAMESPACES
 
 if TYPE_CHECKING:
+    import argparse
+
     from airflow_lakehouse.profile import Profile
 
 _CELL = 32
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("table", metavar="TABLE", help="name, with or without its namespace")
     add_warehouse(parser)
     parser.add_argument("--json", action="store_true", help="print a JSON array of row objects")
-    parser.add_argument("--limit", type=_positive, default=20, metavar="N", help="at most so many rows (default 20)")
+    parser.add_argument("--limit", type=positive, default=20, metavar="N", help="at most so many rows (default 20)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -85,10 +86,3 @@ def _cell(value: object) -> str:
     text = value if isinstance(value, str) else str(value if isinstance(value, list | dict) else plain(value))
     text = " ".join(text.split())
     return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
-
-
-def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"{value} is not a positive number")
-    return value

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import math
 import sys
 from base64 import b64encode
 from datetime import date, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from airflow_lakehouse.profile import Profile
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def add_warehouse(parser: argparse.ArgumentParser) -> None:
@@ -62,3 +60,14 @@ def finite(row: dict[str, Any]) -> dict[str, Any]:
     return {
         name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in row.items()
     }
+
+
+def positive(text: str) -> int:
+    """Return a count an option gives.
+
+    :param text: what was typed.
+    """
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} is not a positive number")
+    return value

@@ -11,7 +11,6 @@ import fcntl
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import EngineError
+from airflow_lakehouse.spark import sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,6 +63,7 @@ def ensure_server() -> Server:
     """
     given = os.environ.get(REMOTE_VARIABLE)
     if given:
+        sockets.check_reachable(given, REMOTE_VARIABLE)
         return Server(given)
     directory = state_dir()
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -82,7 +83,7 @@ def running_server() -> Server | None:
         server = Server(state["remote"], state["pid"])
     except (OSError, ValueError, KeyError):
         return None
-    return server if _listens(state["port"]) and is_alive(state["pid"]) else None
+    return server if sockets.listens(state["port"]) and is_alive(state["pid"]) else None
 
 
 def stop_server() -> bool:
@@ -218,12 +219,6 @@ def _start(directory: Path) -> Server:
 def _why(log: Path) -> str:
     lines = [line for line in log.read_text(errors="replace").splitlines() if "Remedy:" in line or "Error" in line]
     return f"the local Spark engine did not start ({lines[-1].strip() if lines else 'no reason given'})"
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from airflow_lakehouse.exceptions import LakehouseError
-from airflow_lakehouse.spark import connect_server, jars
+from airflow_lakehouse.spark import connect_server, jars, sockets
 from airflow_lakehouse.spark.java import find_java
 from airflow_lakehouse.spark.session import EXTENSIONS, sql_conf
 
@@ -96,7 +95,7 @@ def run(directory: Path) -> int:
     :return: exit code.
     """
     token = secrets.token_hex(16)
-    port = _free_port()
+    port = sockets.free_port()
     environment = {**os.environ, _TOKEN_VARIABLE: token, "PYSPARK_PYTHON": sys.executable}
     environment["SPARK_HOME"] = str(jars.spark_home())
     server = subprocess.Popen(server_command(port), env=environment, stdin=subprocess.DEVNULL)
@@ -127,9 +126,8 @@ def _stay(server: subprocess.Popen[bytes], directory: Path) -> None:
 def _wait_until_it_listens(server: subprocess.Popen[bytes], port: int) -> bool:
     deadline = time.monotonic() + connect_server.START_SECONDS
     while server.poll() is None and time.monotonic() < deadline:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return True
+        if sockets.listens(port):
+            return True
         time.sleep(_POLL_SECONDS)
     return False
 
@@ -142,12 +140,6 @@ def _stop(server: subprocess.Popen[bytes]) -> None:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _default_memory_mib() -> int:

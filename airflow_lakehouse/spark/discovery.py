@@ -75,7 +75,7 @@ def discover(profile: Profile, registry: Registry, scope: Scope | None = None) -
     raw = profile.raw
     if not raw:
         raise InputError("no raw drop was named", remedy="give a folder or a file")
-    found = [_found(file, registry) for file in list_files(raw, scope, profile.textract_uri)]
+    found = [claim(file, registry) for file in list_files(raw, scope, profile.textract_uri)]
     if not found:
         where = f" for dt={scope.dt}" if scope.dt else ""
         raise InputError(f"{raw} holds no file{where}", legal="a folder with files in it, or one file", remedy=_LAYOUT)
@@ -139,9 +139,26 @@ def _list_remote(raw: str) -> Iterator[tuple[str, str, int, str]]:
                 yield f"s3://{bucket}/{item['Key']}", relative, item["Size"], item["ETag"].strip('"')
 
 
-def _found(file: SourceFile, registry: Registry) -> Found:
+def claim(file: SourceFile, registry: Registry) -> Found:
+    """Return a file with who reads it.
+
+    :param file: the file.
+    :param registry: the parsers.
+    """
     parser = registry.claim(file, files.read_head(file.uri))
     return Found(file, parser.name, parser.version) if parser else Found(file, UNKNOWN, "1")
+
+
+def is_unchanged(file: SourceFile) -> bool:
+    """Tell whether a file still is there, in the version it was loaded in.
+
+    :param file: the file.
+    """
+    path = files.local_path(file.uri)
+    if path is not None:
+        return path.is_file() and _sha256(file.uri) == file.etag
+    folder = file.uri.rpartition("/")[0]
+    return any(uri == file.uri and etag == file.etag for uri, _, _, etag in _list_remote(folder))
 
 
 def _day_of(uri: str, relative: str) -> tuple[str | None, bool]:

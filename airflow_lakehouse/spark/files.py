@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
@@ -15,8 +16,11 @@ if TYPE_CHECKING:
 
 HEAD_BYTES: Final = 65_536
 """How much of a file a parser sees to decide whether it is its."""
+STAGING: Final = "_staging"
+"""Folder in the warehouse, with one folder a run, removed when the run ends."""
 STAGED: Final = {"compression": "zstd", "parquet.enable.dictionary": "false"}
 """Options of Parquet files that are read once and thrown away: no time is spent on finding what repeats."""
+_ABANDONED_SECONDS: Final = 3 * 24 * 3600
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
@@ -120,3 +124,23 @@ def delete_folder(uri: str) -> None:
         store.delete_dir(name)
     except FileNotFoundError:
         return
+
+
+def clear_abandoned(warehouse_uri: str) -> None:
+    """Delete what runs that were killed have left in :data:`STAGING`, once no run can still be using it.
+
+    :param warehouse_uri: root of the warehouse.
+    """
+    from pyarrow.fs import FileSelector, LocalFileSystem
+
+    path = local_path(warehouse_uri)
+    store, name = (LocalFileSystem(), str(path)) if path is not None else filesystem(warehouse_uri)
+    root = f"{name.rstrip('/')}/{STAGING}"
+    newest: dict[str, float] = {}
+    for info in store.get_file_info(FileSelector(root, recursive=True, allow_not_found=True)):
+        run = info.path.removeprefix(f"{root}/").split("/")[0]
+        newest[run] = max(newest.get(run, 0.0), info.mtime.timestamp() if info.mtime else 0.0)
+    for run, touched in newest.items():
+        # S3 keeps no time for a folder: one in which nothing is dated is left alone.
+        if 0 < touched < time.time() - _ABANDONED_SECONDS:
+            delete_folder(f"{warehouse_uri}/{STAGING}/{run}")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import reduce
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.exceptions import ReconciliationError
+from airflow_lakehouse.exceptions import BadRatioError, ReconciliationError
 from airflow_lakehouse.spark import schema
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.tables import bronze, by_name, ops
@@ -61,6 +61,24 @@ def check_bronze(  # noqa: PLR0913 - where to count, what to compare, and as who
     ]
     if wrong:
         raise ReconciliationError("records went missing or were doubled (" + "; ".join(sorted(wrong)) + ")")
+
+
+def check_bad_ratio(read: int, reasons: Counter[str], limit: float | None) -> None:
+    """Compare the share of records that were rejected with what the run allows.
+
+    :param read: records that were cut out.
+    :param reasons: reason to records rejected for it.
+    :param limit: share, 0 to 1; None for any.
+    :raises BadRatioError: when it is greater; the message names reasons and counts.
+    """
+    bad = reasons.total()
+    if limit is None or bad <= limit * read:
+        return
+    told = ", ".join(f"{reason} {count}" for reason, count in reasons.most_common())
+    raise BadRatioError(
+        f"{bad} of {read} records were rejected ({told}), more than max_bad_ratio {limit:g} allows",
+        remedy="look at bronze_quarantine; mend the source or raise the limit, and run again: nothing is loaded twice",
+    )
 
 
 def _stored(spark: SparkSession, tables: Sequence[Table], entries: Sequence[Entry]) -> dict[str, int]:

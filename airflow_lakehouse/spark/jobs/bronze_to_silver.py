@@ -42,7 +42,7 @@ def run(arguments: JobArguments) -> JobResult:
     if stale:
         with job_session(arguments.profile) as spark:
             stamp(spark, {"run-id": arguments.run_id, "job": NAME})
-            area = f"{arguments.profile.warehouse_uri}/_staging/{arguments.run_id}-silver"
+            area = f"{arguments.staging_area}-silver"
             try:
                 outcomes = _refresh(Work(spark, catalog, area, dead), stale)
             finally:

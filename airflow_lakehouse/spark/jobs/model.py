@@ -9,6 +9,7 @@ from typing import Any
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark.discovery import Scope
+from airflow_lakehouse.spark.files import STAGING
 
 
 @dataclass(frozen=True)
@@ -19,17 +20,32 @@ class JobArguments:
     :param run_id: who asks; stamped into every commit.
     :param dt: see :class:`airflow_lakehouse.spark.discovery.Scope`.
     :param source_system: see there.
+    :param reason: code of the rejects that are tried again; None for all. Only ``replay_quarantine`` looks at it.
+    :param max_bad_ratio: share of records, 0 to 1, that may be rejected; None for any.
+    :raises ConfigurationError: for a ratio that is none.
     """
 
     profile: Profile
     run_id: str = field(default_factory=lambda: f"run-{uuid.uuid4().hex[:12]}")
     dt: str | None = None
     source_system: str | None = None
+    reason: str | None = None
+    max_bad_ratio: float | None = None
+
+    def __post_init__(self) -> None:
+        """Read the ratio, which a template or a JSON file may have given as text."""
+        if self.max_bad_ratio is not None:
+            object.__setattr__(self, "max_bad_ratio", as_ratio(self.max_bad_ratio))
 
     @property
     def scope(self) -> Scope:
         """The part of the drop that was asked for."""
         return Scope(self.dt or None, self.source_system or None)
+
+    @property
+    def staging_area(self) -> str:
+        """URI of the folder in which this run keeps what it needs twice."""
+        return f"{self.profile.warehouse_uri}/{STAGING}/{self.run_id}"
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> JobArguments:
@@ -44,6 +60,21 @@ class JobArguments:
                 f"job arguments have {', '.join(strangers) or 'no profile'}", legal=", ".join(cls.__dataclass_fields__)
             )
         return cls(**{**values, "profile": Profile.from_dict(values["profile"])})
+
+
+def as_ratio(value: object) -> float:
+    """Return a share of records, 0 to 1.
+
+    :param value: a number, or its text.
+    :raises ConfigurationError: when it is none.
+    """
+    try:
+        ratio = float(str(value))
+    except ValueError:
+        ratio = -1.0
+    if not 0 <= ratio <= 1:
+        raise ConfigurationError(f"max_bad_ratio is {value!r}", legal="a number from 0 to 1, such as 0.01")
+    return ratio
 
 
 @dataclass

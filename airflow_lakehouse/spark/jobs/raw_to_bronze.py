@@ -6,42 +6,20 @@ table, count, and write down that it is done. Each step may be killed; the next 
 
 from __future__ import annotations
 
-import logging
 import time
-from collections import Counter, defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.parsing import load_registry
-from airflow_lakehouse.spark import bronze_rows, discovery, files, load, reconcile, staging
+from airflow_lakehouse.spark import batch, discovery, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
-from airflow_lakehouse.spark.ledger import QUARANTINED, Entry, Ledger
-from airflow_lakehouse.spark.session import stamp
-from airflow_lakehouse.tables import bronze
+from airflow_lakehouse.spark.ledger import Entry, Ledger
 
 if TYPE_CHECKING:
-    from pyiceberg.catalog import Catalog
-    from pyspark.sql import DataFrame, SparkSession
-
     from airflow_lakehouse.parsing import Registry
-    from airflow_lakehouse.tables import Table
 
 NAME = "raw_to_bronze"
-_log = logging.getLogger(__name__)
-
-
-@dataclass
-class _Load:
-    """The load of one batch: where it stages, what it has counted."""
-
-    spark: SparkSession
-    catalog: Catalog
-    entries: list[Entry]
-    counts: Counter[tuple[int, str]] = field(default_factory=Counter)
-    reasons: Counter[str] = field(default_factory=Counter)
-    sources: dict[str, list[DataFrame]] = field(default_factory=lambda: defaultdict(list))
 
 
 def run(arguments: JobArguments) -> JobResult:
@@ -61,8 +39,11 @@ def run(arguments: JobArguments) -> JobResult:
     result = JobResult(arguments.run_id, files=_file_counts(found, ready, done, waiting))
     load.ensure_tables(catalog, registry.tables.values())
     if ready:
+        Ledger(catalog).write(ready, arguments.run_id)
         with job_session(profile) as spark:
-            _load(_Load(spark, catalog, ready), registry, arguments, result)
+            batch.load_batch(
+                batch.Batch(spark, catalog, ready, arguments.staging_area), registry, arguments, result, NAME
+            )
     if not ready:
         result.status = "unchanged"
         result.records = {"read": 0, "bronze": 0, "quarantine": 0}
@@ -86,85 +67,3 @@ def _file_counts(
 ) -> dict[str, int]:
     counts = {"found": len(found), "loaded": len(ready), "skipped": len(done), "quarantined": 0}
     return {**counts, "waiting": len(waiting)} if waiting else counts
-
-
-def _load(work: _Load, registry: Registry, arguments: JobArguments, result: JobResult) -> None:
-    ledger = Ledger(work.catalog)
-    ledger.write(work.entries, arguments.run_id)
-    result.batch_id = work.entries[-1].batch_id
-    stamp(work.spark, {"batch-id": result.batch_id, "run-id": arguments.run_id, "job": NAME})
-    area = f"{arguments.profile.warehouse_uri}/_staging/{arguments.run_id}"
-    try:
-        _stage(work, registry, area)
-        bronze_total, quarantined = 0, 0
-        for table in (*registry.tables.values(), bronze.QUARANTINE):
-            change = _write(work, table)
-            if change is None:
-                continue
-            result.tables[table.name] = change.as_dict()
-            staged = sum(count for (_, target), count in work.counts.items() if target == table.name)
-            quarantined += staged if table is bronze.QUARANTINE else 0
-            bronze_total += 0 if table is bronze.QUARANTINE else staged
-    finally:
-        files.delete_folder(area)
-    read = sum(work.counts.values())
-    result.records = {"read": read, "bronze": bronze_total, "quarantine": quarantined}
-    result.quarantine = dict(sorted(work.reasons.items()))
-    finished = _finished(work)
-    result.files["quarantined"] = sum(entry.state == QUARANTINED for entry in finished)
-    result.files["loaded"] -= result.files["quarantined"]
-    reconcile.check_bronze(
-        work.spark, work.catalog, finished, work.counts, run_id=arguments.run_id, tables=registry.tables.values()
-    )
-    ledger.write(finished, arguments.run_id)
-
-
-def _stage(work: _Load, registry: Registry, area: str) -> None:
-    spark, entries = work.spark, work.entries
-    by_parser: dict[str, list[int]] = defaultdict(list)
-    for number, entry in enumerate(entries):
-        by_parser[entry.found.parser].append(number)
-    for name, numbers in by_parser.items():
-        part = [entries[number] for number in numbers]
-        if name == discovery.UNKNOWN:
-            staged = bronze_rows.unknown_files(spark, part)
-        else:
-            staging.stage(spark, part, registry.get(name), registry.modules, f"{area}/{name}")
-            staged = spark.read.parquet(f"{area}/{name}")
-        renumbered = bronze_rows.with_files(spark, staged, part)
-        _count(work, staged, numbers)
-        for target in bronze_rows.targets(registry, name):
-            work.sources[target.name].append(bronze_rows.rows_of(renumbered, target, name))
-
-
-def _count(work: _Load, staged: DataFrame, numbers: list[int]) -> None:
-    """Count what each file holds, by target; this is the "read" that everything later must add up to."""
-    grouped = staged.groupBy("file_no", "target", "reason").count().collect()
-    for row in grouped:
-        target = row["target"] if row["reason"] is None else bronze.QUARANTINE.name
-        work.counts[numbers[row["file_no"]], target] += row["count"]
-        if row["reason"] is not None:
-            work.reasons[row["reason"]] += row["count"]
-
-
-def _write(work: _Load, table: Table) -> load.Change | None:
-    numbers = {number for number, target in work.counts if target == table.name}
-    sources = work.sources.get(table.name, [])
-    if not numbers or not sources:
-        return None
-    source = sources[0]
-    for more in sources[1:]:
-        source = source.unionByName(more)
-    days = {work.entries[number].file.dt for number in numbers}
-    before = load.snapshot_id(work.catalog, table)
-    load.insert_new(work.spark, table, source, bronze_rows.prune(table, days))
-    _log.info("%s: committed", table.name)
-    return load.Change(load.row_count(work.catalog, table), load.added_since(work.catalog, table, before))
-
-
-def _finished(work: _Load) -> list[Entry]:
-    finished = []
-    for number, entry in enumerate(work.entries):
-        records = sum(count for (file, _), count in work.counts.items() if file == number)
-        finished.append(entry.loaded(records, work.counts[number, bronze.QUARANTINE.name]))
-    return finished

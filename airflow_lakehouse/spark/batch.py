@@ -1,0 +1,169 @@
+"""Loading files: cut, typed, staged, merged table by table, counted, and noted as loaded."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from airflow_lakehouse.spark import bronze_rows, discovery, files, load, reconcile, staging
+from airflow_lakehouse.spark.ledger import QUARANTINED, Entry, Ledger
+from airflow_lakehouse.spark.session import stamp
+from airflow_lakehouse.tables import bronze
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyspark.sql import DataFrame, SparkSession
+
+    from airflow_lakehouse.parsing import Registry
+    from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
+    from airflow_lakehouse.tables import Table
+
+_log = logging.getLogger(__name__)
+
+
+class Mode(Protocol):
+    """How the rows of a batch get into their tables."""
+
+    def is_due(self, table: Table, rows: int) -> bool:
+        """Tell whether a table is written to.
+
+        :param table: one of the targets.
+        :param rows: how many rows the batch has for it.
+        """
+
+    def write(self, work: Batch, table: Table, rows: DataFrame, prune: str) -> None:
+        """Write rows.
+
+        :param work: the batch.
+        :param table: the target.
+        :param rows: its rows, one a key.
+        :param prune: predicate on the target, see :func:`airflow_lakehouse.spark.schema.insert_new_statement`.
+        """
+
+
+class FirstLoad:
+    """Rows whose key is new are added, so that a load that was killed can be started again."""
+
+    def is_due(self, table: Table, rows: int) -> bool:
+        """Tell whether there is a row."""
+        del table
+        return rows > 0
+
+    def write(self, work: Batch, table: Table, rows: DataFrame, prune: str) -> None:
+        """Merge."""
+        load.insert_new(work.spark, table, rows, prune)
+
+
+@dataclass
+class Batch:
+    """The load of some files: where it stages, what it has counted.
+
+    :param spark: the session.
+    :param catalog: the same catalog through PyIceberg.
+    :param entries: the files, with the batch and time they were first seen in.
+    :param area: URI of a folder of this run's own.
+    :param mode: how rows get into their tables.
+    """
+
+    spark: SparkSession
+    catalog: Catalog
+    entries: list[Entry]
+    area: str
+    mode: Mode = field(default_factory=FirstLoad)
+    counts: Counter[tuple[int, str]] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+    sources: dict[str, list[DataFrame]] = field(default_factory=lambda: defaultdict(list))
+
+
+def load_batch(work: Batch, registry: Registry, arguments: JobArguments, result: JobResult, job: str) -> None:
+    """Load the files of a batch, and say what became of them.
+
+    :param work: the batch.
+    :param registry: the parsers.
+    :param arguments: of the job.
+    :param result: of the job; counts are written into it.
+    :param job: name of the job, stamped into the commits.
+    :raises ReconciliationError: when records went missing or were doubled.
+    :raises BadRatioError: when more were rejected than the run allows.
+    """
+    result.batch_id = work.entries[-1].batch_id
+    stamp(work.spark, {"batch-id": result.batch_id, "run-id": arguments.run_id, "job": job})
+    files.clear_abandoned(arguments.profile.warehouse_uri)
+    try:
+        _stage(work, registry, work.area)
+        bronze_total, quarantined = 0, 0
+        for table in (*registry.tables.values(), bronze.QUARANTINE):
+            change = _write(work, table)
+            if change is None:
+                continue
+            result.tables[table.name] = change.as_dict()
+            staged = sum(count for (_, target), count in work.counts.items() if target == table.name)
+            quarantined += staged if table is bronze.QUARANTINE else 0
+            bronze_total += 0 if table is bronze.QUARANTINE else staged
+    finally:
+        files.delete_folder(work.area)
+    read = sum(work.counts.values())
+    result.records = {"read": read, "bronze": bronze_total, "quarantine": quarantined}
+    result.quarantine = dict(sorted(work.reasons.items()))
+    finished = _finished(work)
+    result.files["quarantined"] = sum(entry.state == QUARANTINED for entry in finished)
+    result.files["loaded"] -= result.files["quarantined"]
+    reconcile.check_bronze(
+        work.spark, work.catalog, finished, work.counts, run_id=arguments.run_id, tables=registry.tables.values()
+    )
+    # Before the files are noted as loaded: a retry must come to the same end, not find nothing to do and succeed.
+    reconcile.check_bad_ratio(read, work.reasons, arguments.max_bad_ratio)
+    Ledger(work.catalog).write(finished, arguments.run_id)
+
+
+def _stage(work: Batch, registry: Registry, area: str) -> None:
+    spark, entries = work.spark, work.entries
+    by_parser: dict[str, list[int]] = defaultdict(list)
+    for number, entry in enumerate(entries):
+        by_parser[entry.found.parser].append(number)
+    for name, numbers in by_parser.items():
+        part = [entries[number] for number in numbers]
+        if name == discovery.UNKNOWN:
+            staged = bronze_rows.unknown_files(spark, part)
+        else:
+            staging.stage(spark, part, registry.get(name), registry.modules, f"{area}/{name}")
+            staged = spark.read.parquet(f"{area}/{name}")
+        renumbered = bronze_rows.with_files(spark, staged, part)
+        _count(work, staged, numbers)
+        for target in bronze_rows.targets(registry, name):
+            work.sources[target.name].append(bronze_rows.rows_of(renumbered, target, name))
+
+
+def _count(work: Batch, staged: DataFrame, numbers: list[int]) -> None:
+    """Count what each file holds, by target; this is the "read" that everything later must add up to."""
+    grouped = staged.groupBy("file_no", "target", "reason").count().collect()
+    for row in grouped:
+        target = row["target"] if row["reason"] is None else bronze.QUARANTINE.name
+        work.counts[numbers[row["file_no"]], target] += row["count"]
+        if row["reason"] is not None:
+            work.reasons[row["reason"]] += row["count"]
+
+
+def _write(work: Batch, table: Table) -> load.Change | None:
+    numbers = {number for number, target in work.counts if target == table.name}
+    sources = work.sources.get(table.name, [])
+    if not sources or not work.mode.is_due(table, len(numbers)):
+        return None
+    source = sources[0]
+    for more in sources[1:]:
+        source = source.unionByName(more)
+    days = {entry.file.dt for entry in work.entries}
+    before = load.snapshot_id(work.catalog, table)
+    work.mode.write(work, table, source, bronze_rows.prune(table, days))
+    _log.info("%s: committed", table.name)
+    return load.Change(load.row_count(work.catalog, table), load.added_since(work.catalog, table, before))
+
+
+def _finished(work: Batch) -> list[Entry]:
+    finished = []
+    for number, entry in enumerate(work.entries):
+        records = sum(count for (file, _), count in work.counts.items() if file == number)
+        finished.append(entry.loaded(records, work.counts[number, bronze.QUARANTINE.name]))
+    return finished

@@ -1,0 +1,123 @@
+"""Rejected records tried again: after a parser was mended or added, or a drop's other half has arrived.
+
+The files that hold them are read anew, each under the batch and the time it was first loaded with. What loads now is
+added to bronze, what loaded before is there already, and the file's rows in quarantine become what it rejects now.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from airflow_lakehouse.parsing import SourceFile, load_registry
+from airflow_lakehouse.spark import batch, conform, discovery, load, schema
+from airflow_lakehouse.spark.catalog import create_local_catalog, find_table, load_pyiceberg
+from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
+from airflow_lakehouse.spark.ledger import DISCOVERED, LOADED, Entry, Ledger
+from airflow_lakehouse.tables import bronze
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyspark.sql import DataFrame
+
+    from airflow_lakehouse.parsing import Registry
+    from airflow_lakehouse.tables import Table
+
+NAME = "replay_quarantine"
+
+
+def run(arguments: JobArguments) -> JobResult:
+    """Try again what was rejected.
+
+    ``records`` of the result: ``tried`` rejects there were, ``bronze`` rows that were added, ``quarantine`` rejects
+    that are left. ``files``: ``found`` with rejects, ``loaded`` anew, ``gone`` because they are not there any more in
+    the version that was loaded: their rejects are kept as they are.
+
+    :param arguments: the profile, and which rejects.
+    :raises LakehouseError: when the warehouse cannot be used, or the counts do not add up.
+    """
+    started = time.monotonic()
+    profile = arguments.profile
+    registry = load_registry(profile.parsers)
+    create_local_catalog(profile)
+    catalog = load_pyiceberg(profile)
+    rejects = _with_rejects(catalog, arguments)
+    here = [_claimed(entry, registry) for entry in rejects if discovery.is_unchanged(entry.file)]
+    files = {"found": len(rejects), "loaded": len(here), "gone": len(rejects) - len(here)}
+    result = JobResult(arguments.run_id, files=files)
+    load.ensure_tables(catalog, registry.tables.values())
+    tried = sum(entry.quarantined or 0 for entry in here)
+    if here:
+        with job_session(profile) as spark:
+            work = batch.Batch(spark, catalog, here, arguments.staging_area, _Replay())
+            batch.load_batch(work, registry, arguments, result, NAME)
+    added = sum(change["added"] for name, change in result.tables.items() if name != bronze.QUARANTINE.name)
+    left = result.records.get("quarantine", 0)
+    result.status = "complete" if added or left != tried else "unchanged"
+    result.records = {"tried": tried, "bronze": added, "quarantine": left}
+    result.seconds["replay"] = round(time.monotonic() - started, 3)
+    return result
+
+
+def _with_rejects(catalog: Catalog, arguments: JobArguments) -> list[Entry]:
+    """Return the file versions that hold rejects, as they were loaded."""
+    scope = arguments.scope
+    ledger = Ledger(catalog)
+    dead = set(ledger.dead_versions())
+    wanted = _with_reason(catalog, arguments.reason)
+    entries = []
+    for row in ledger.rows():
+        key = (row["source_uri"], row["source_etag"])
+        day = row["dt"].isoformat() if row["dt"] else None
+        if row["state"] == DISCOVERED or not row["quarantined"] or key in dead or key not in wanted:
+            continue
+        if scope.dt not in (None, day) or scope.source_system not in (None, row["source_system"]):
+            continue
+        file = SourceFile(*key, row["size"], day, row["source_system"], arguments.profile.textract_uri)
+        found = discovery.Found(file, row["parser"], row["parser_version"])
+        entries.append(Entry(found, LOADED, row["batch_id"], row["ingested_at"], row["records"], row["quarantined"]))
+    return entries
+
+
+def _claimed(entry: Entry, registry: Registry) -> Entry:
+    """Return the entry with the parser that claims its file now; there may be one that was not there before."""
+    return replace(entry, found=discovery.claim(entry.file, registry))
+
+
+def _with_reason(catalog: Catalog, reason: str | None) -> set[tuple[str, str]]:
+    from pyiceberg.expressions import AlwaysTrue, EqualTo
+
+    table = find_table(catalog, bronze.QUARANTINE.identifier)
+    if table is None:
+        return set()
+    row_filter: Any = EqualTo("reason", reason) if reason else AlwaysTrue()  # type: ignore[call-arg,arg-type] # pydantic
+    rows = table.scan(row_filter=row_filter, selected_fields=bronze.FILE_KEY).to_arrow().to_pylist()
+    return {(row["source_uri"], row["source_etag"]) for row in rows}
+
+
+class _Replay:
+    """Rows that are new are added; rejects become what the files reject now."""
+
+    def is_due(self, table: Table, rows: int) -> bool:
+        """Tell whether there is a row; quarantine is due in any case, for what it no longer holds."""
+        return rows > 0 or table is bronze.QUARANTINE
+
+    def write(self, work: batch.Batch, table: Table, rows: DataFrame, prune: str) -> None:
+        """Merge what differs; nothing is committed where nothing does."""
+        from pyspark.sql import functions as F  # noqa: N812
+
+        versions = [(entry.file.uri, entry.file.etag) for entry in work.entries]
+        mine = F.broadcast(work.spark.createDataFrame(versions, "source_uri STRING, source_etag STRING"))
+        present = work.spark.table(schema.qualified(table)).join(mine, list(bronze.FILE_KEY), "left_semi")
+        if table is bronze.QUARANTINE:
+            changes = conform.operations(table, rows, present)
+        else:
+            fresh = rows.join(present.select(*table.key), list(table.key), "left_anti")
+            changes = fresh.select(*table.column_names).withColumn(conform.OPERATION, F.lit("insert"))
+        path = f"{work.area}/changes/{table.name}"
+        changes.write.mode("overwrite").parquet(path)
+        kept = work.spark.read.parquet(path)
+        if not kept.isEmpty():
+            load.conform(work.spark, table, kept, prune)
