@@ -13,7 +13,8 @@
     ├── ParserError               a parser cannot be loaded, or broke its contract
     ├── EngineError               the Spark engine cannot be started or reached
     ├── JobError                  a job ended without a result
-    │   └── JobCancelledError     somebody stopped it
+    │   ├── JobCancelledError     somebody stopped it
+    │   └── SourceReadError       the disk or the network failed while a file was read
     └── AuditError                counts or checks do not hold; the data is written, the run stops (exit 3)
         ├── BadRatioError         more records were rejected than the run allows
         └── ReconciliationError   records went missing or were doubled
@@ -106,6 +107,10 @@ class JobError(LakehouseError):
 
 class JobCancelledError(JobError):
     """A job was stopped from outside."""
+
+
+class SourceReadError(JobError):
+    """The disk or the network failed while a file was read. Nothing is wrong with the file: the load is tried again."""
 
 
 class AuditError(LakehouseError):

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_lakehouse.exceptions import SourceReadError
 from airflow_lakehouse.parsing import Parser, Record, RecordParser, Rejected, Row, SourceFile, load_registry
 from airflow_lakehouse.spark import files
 
@@ -97,11 +98,14 @@ def _pieces(parser: Parser | RecordParser, file: SourceFile) -> Iterator[Record 
             for item in items:
                 position = item.position
                 yield item
+            failure = files.gzip_failure(stream)
+        if failure:
+            yield Rejected(position + 1, TRUNCATED_GZIP, f"{failure} after record {position}")
+    except SourceReadError:
+        # The file may be whole. Taken for a reject, what was not read would be lost; raised, Spark reads it again.
+        raise
     except FileNotFoundError:
         yield Rejected(0, VANISHED, "the file was listed and is gone")
-    except (EOFError, OSError) as error:
-        # gzip raises both for a stream that is cut off; what came before is kept.
-        yield Rejected(position + 1, TRUNCATED_GZIP, f"{type(error).__name__} after record {position}")
     except Exception as error:  # noqa: BLE001 - an outside parser may raise anything; its file must not kill the job
         yield Rejected(position + 1, PARSER_FAILED, f"{type(error).__name__} after record {position}")
 

@@ -6,10 +6,11 @@ import gzip
 import io
 import shutil
 import time
+import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
-from airflow_lakehouse.exceptions import InputError
+from airflow_lakehouse.exceptions import InputError, SourceReadError
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -20,6 +21,7 @@ STAGING: Final = "_staging"
 """Folder in the warehouse, with one folder a run, removed when the run ends."""
 STAGED: Final = {"compression": "zstd", "parquet.enable.dictionary": "false"}
 """Options of Parquet files that are read once and thrown away: no time is spent on finding what repeats."""
+_BUFFER_BYTES: Final = 1 << 20
 _ABANDONED_SECONDS: Final = 3 * 24 * 3600
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
@@ -61,41 +63,99 @@ def filesystem(uri: str) -> tuple[FileSystem, str]:
     return found, path
 
 
+class _Source(io.RawIOBase):
+    """Bytes of a file, in which a failing disk or network cannot be taken for what is wrong with the file itself."""
+
+    def __init__(self, uri: str, stream: BinaryIO) -> None:
+        super().__init__()
+        self._uri, self._stream = uri, stream
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            data = self._stream.read(len(buffer))
+        except OSError as error:
+            raise SourceReadError(f"{self._uri} broke off while it was read ({type(error).__name__})") from error
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        super().close()
+        self._stream.close()
+
+
+class _Unzipped(io.RawIOBase):
+    """Content of a gzip stream; where it is cut off or broken, what came before, then the end."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        super().__init__()
+        self._stream, self._gzip = stream, gzip.GzipFile(fileobj=stream)
+        self.failure = ""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if self.failure:
+            return 0
+        try:
+            # One read of the stream below: a second one that fails would take the bytes of the first with it.
+            data = self._gzip.read1(len(buffer))
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            self.failure = type(error).__name__
+            return 0
+        buffer[: len(data)] = data
+        return len(data)
+
+    def close(self) -> None:
+        super().close()
+        self._gzip.close()
+        self._stream.close()
+
+
 def open_raw(uri: str) -> BinaryIO:
     """Open a file as it is.
 
     :param uri: where it is.
+    :raises FileNotFoundError: when there is none.
+    :raises SourceReadError: from this call or from its reads, when the disk or the network fails.
     """
     path = local_path(uri)
-    if path is not None:
-        return path.open("rb", buffering=1 << 20)
-    store, name = filesystem(uri)
-    return cast("BinaryIO", io.BufferedReader(store.open_input_stream(name), 1 << 20))
-
-
-class _Gzip(gzip.GzipFile):
-    """A gzip stream that closes what it reads from; the standard one leaves a stream that was handed in open."""
-
-    def __init__(self, stream: BinaryIO) -> None:
-        super().__init__(fileobj=stream)
-        self._stream = stream
-
-    def close(self) -> None:
-        try:
-            super().close()
-        finally:
-            self._stream.close()
+    try:
+        if path is not None:
+            stream: Any = path.open("rb", buffering=0)
+        else:
+            store, name = filesystem(uri)
+            stream = store.open_input_stream(name)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise SourceReadError(f"{uri} cannot be opened ({error.strerror or type(error).__name__})") from error
+    return cast("BinaryIO", io.BufferedReader(_Source(uri, stream), _BUFFER_BYTES))
 
 
 def open_unzipped(uri: str) -> BinaryIO:
     """Open a file, unzipped where its first bytes say gzip, whatever its name says.
 
+    A gzip that is cut off ends where it is cut; :func:`gzip_failure` tells.
+
     :param uri: where it is.
     """
     stream = open_raw(uri)
     if cast("io.BufferedReader", stream).peek(2)[:2] == GZIP_MAGIC:
-        return cast("BinaryIO", io.BufferedReader(cast("io.RawIOBase", _Gzip(stream)), 1 << 20))
+        return cast("BinaryIO", io.BufferedReader(_Unzipped(stream), _BUFFER_BYTES))
     return stream
+
+
+def gzip_failure(stream: BinaryIO) -> str:
+    """Return the name of the error that ended a gzip before its end; empty for a whole one.
+
+    :param stream: from :func:`open_unzipped`, read to its end.
+    """
+    raw = getattr(stream, "raw", None)
+    return raw.failure if isinstance(raw, _Unzipped) else ""
 
 
 def read_head(uri: str) -> bytes:
@@ -104,10 +164,7 @@ def read_head(uri: str) -> bytes:
     :param uri: where it is.
     """
     with open_unzipped(uri) as stream:
-        try:
-            return stream.read(HEAD_BYTES)
-        except (EOFError, OSError):
-            return b""
+        return stream.read(HEAD_BYTES)
 
 
 def delete_folder(uri: str) -> None:

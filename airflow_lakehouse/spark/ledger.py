@@ -58,7 +58,8 @@ class Entry:
         :param records: records found.
         :param quarantined: of these, rejected.
         """
-        state = QUARANTINED if records == quarantined else LOADED
+        # A file may be whole and hold nothing, as the Bundle of a search without a match.
+        state = QUARANTINED if records == quarantined and records else LOADED
         return replace(self, state=state, records=records, quarantined=quarantined)
 
 

@@ -35,7 +35,7 @@ def test_every_record_is_loaded_or_in_quarantine(warehouse: Profile, tmp_path: P
     assert bronze.records["read"] == bronze.records["bronze"] + bronze.records["quarantine"]
     assert bronze.files["found"] == bronze.files["loaded"] + bronze.files["quarantined"]
     # Entries of request and response Bundles that carry no resource; everything else is a resource and is loaded.
-    assert set(bronze.quarantine) == {"EMPTY_ENTRY"}
+    assert set(bronze.quarantine) == {"EMPTY_ENTRY", "CONDITIONAL_DELETE"}
     assert bronze.records["bronze"] > 18_000
     observations = read_rows(warehouse, "silver_fct_observation")
     assert sum(row["patient_id"] is not None for row in observations) == len(observations)

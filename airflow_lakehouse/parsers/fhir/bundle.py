@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.parsers.fhir import json_spans
 from airflow_lakehouse.parsers.fhir.json_spans import MalformedJsonError, Span
-from airflow_lakehouse.parsers.fhir.reasons import EMPTY_ENTRY, INVALID_JSON, NOT_AN_OBJECT, TRUNCATED_JSON
+from airflow_lakehouse.parsers.fhir.reasons import (
+    CONDITIONAL_DELETE,
+    EMPTY_ENTRY,
+    INVALID_JSON,
+    NOT_AN_OBJECT,
+    TRUNCATED_JSON,
+)
 from airflow_lakehouse.parsing.model import Record, Rejected
 
 if TYPE_CHECKING:
@@ -28,7 +34,7 @@ FULL_URL_ID: Final = "full_url_id"
 
 _URN: Final = re.compile(r"urn:(?:uuid|oid):[0-9A-Za-z.\-]+")
 _URN_UUID: Final = "urn:uuid:"
-_DELETE: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})$")
+_DELETE: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})/?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +90,14 @@ def _entry(number: int, text: str, span: Span) -> _Entry | Rejected:
 
 def _record(number: int, text: str, entry: _Entry, known: dict[str, str]) -> Record | Rejected:
     if entry.resource is None:
-        target = _deleted(entry.content)
         body = _bytes(entry.place.of(text))
+        url = _deleted_url(entry.content)
+        target = _DELETE.match(url or "")
+        if target is None and "?" in (url or ""):
+            return Rejected(number, CONDITIONAL_DELETE, "the entry deletes what a search finds", body)
         if target is None:
             return Rejected(number, EMPTY_ENTRY, "the entry has neither a resource nor a deletion", body)
-        return Record(number, body, attributes={DELETED: target})
+        return Record(number, body, attributes={DELETED: f"{target[1]}/{target[2]}"})
     body_text = entry.resource.of(text)
     attributes: dict[str, str] = {}
     refs = {urn: known[urn] for urn in sorted(set(_URN.findall(body_text))) if urn in known}
@@ -111,12 +120,11 @@ def _full_urls(entries: Iterator[_Entry]) -> dict[str, str]:
     return known
 
 
-def _deleted(content: dict[str, Any]) -> str | None:
+def _deleted_url(content: dict[str, Any]) -> str | None:
     request = content.get("request")
     if not isinstance(request, dict) or request.get("method") != "DELETE":
         return None
-    found = _DELETE.match(str(request.get("url", "")))
-    return f"{found[1]}/{found[2]}" if found else None
+    return str(request.get("url", ""))
 
 
 def _is_urn_uuid(value: object) -> bool:

@@ -8,7 +8,6 @@ its bytes, and what comes before and after it still loads.
 from __future__ import annotations
 
 import json
-from itertools import repeat
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from airflow_lakehouse.parsers.fhir import json_spans
@@ -28,12 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BOM: Final = b"\xef\xbb\xbf"
-# Bytes that a line with two objects holds; a line without them is not looked at twice.
-_GLUED: Final = (b"}{", b"} {", b"}\t{")
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _BUNDLE: Final = b'"Bundle"'
 _LINE_BLANK: Final = b" \t\r\n"
 _BLOCK_BYTES: Final = 2**22
-_NO_BRACES: Final = bytes(byte for byte in range(256) if byte not in b"{},\n")
+_NO_BRACES: Final = bytes(byte for byte in range(256) if byte not in b"{}\n")
+_USUAL_DEPTH: Final = 64
 
 
 def cut(stream: BinaryIO) -> Iterator[Record | Rejected]:
@@ -44,6 +43,9 @@ def cut(stream: BinaryIO) -> Iterator[Record | Rejected]:
     first, before = _first_line(stream)
     if first is None:
         yield Rejected(0, EMPTY_FILE, "the file holds no record", b"")
+        return
+    if first.startswith(_UTF16):
+        yield Rejected(0, INVALID_UTF8, "the file is UTF-16, not UTF-8", _kept(first + stream.read()))
         return
     following = _next_line(stream)
     if following is not None and _is_line_file(first, following[1]):
@@ -99,25 +101,39 @@ def _cut_lines(number: int, stream: BinaryIO) -> Iterator[Record | Rejected]:
     asked of each of them.
     """
     while block := stream.read(_BLOCK_BYTES) + stream.readline():
-        lines = block.removesuffix(b"\n").split(b"\n")
-        for line, braces in zip(lines, _braces(block) or repeat(b"{")):  # noqa: B905 - a last newline splits off a line
+        block = block.removesuffix(b"\n")
+        is_plain = _is_plain(block)
+        for line in block.split(b"\n"):
             number += 1
             body = line.strip(_LINE_BLANK)
-            if braces.count(b"{") == braces.count(b"}") and body[:1] == b"{" and body[-1:] == b"}":
+            if is_plain and body[:1] == b"{" and body[-1:] == b"}":
                 yield Record(number, body)
             elif body:
                 yield from _cut_line(number, body)
 
 
-def _braces(block: bytes) -> list[bytes] | None:
-    """Return the braces and commas of each line; None where some line needs a second look.
+def _is_plain(block: bytes) -> bool:
+    """Tell whether no line of a block needs a second look, but for what stands before and behind its object."""
+    return _are_objects(block) and _BUNDLE not in block and (block.isascii() or _is_utf8(block))
 
-    Objects side by side are told without the text between them: what is found in vain is read the slow way.
+
+def _are_objects(lines: bytes) -> bool:
+    """Tell, by its braces alone, whether each line holds one object.
+
+    Spark's JSON reader stops after the first object and ignores what follows it: a second object on the line, or a
+    brace too many, would vanish without a trace. Braces within strings make a line look odd that is not; the strict
+    reading then says so.
     """
-    braces = block.translate(None, _NO_BRACES)
-    if b"}{" in braces or _BUNDLE in block or not (block.isascii() or _is_utf8(block)):
-        return None
-    return braces.split(b"\n")
+    braces = lines.translate(None, _NO_BRACES)
+    if not (braces[:1] == b"{" and braces[-1:] == b"}" and braces.count(b"}\n{") == braces.count(b"\n")):
+        return False
+    # Without its outer pair, the braces of one object close among themselves; those of two begin with one that closes.
+    inner = braces[1:-1].replace(b"}\n{", b"\n")
+    for _ in range(_USUAL_DEPTH):
+        if b"{" not in inner:
+            break
+        inner = inner.replace(b"{}", b"")
+    return not inner.strip(b"\n")
 
 
 def _cut_line(number: int, body: bytes) -> Iterator[Record | Rejected]:
@@ -130,14 +146,8 @@ def _cut_line(number: int, body: bytes) -> Iterator[Record | Rejected]:
 
 
 def _is_odd(body: bytes) -> bool:
-    """Tell whether a line needs the slow, strict reading.
-
-    Spark's JSON reader stops after the first object and ignores what follows it: a second object on the line, or a
-    brace too many, would vanish without a trace.
-    """
-    if not (body.startswith(b"{") and body.endswith(b"}")):
-        return True
-    return any(glued in body for glued in _GLUED) or body.count(b"{") != body.count(b"}")
+    """Tell whether a line needs the slow, strict reading."""
+    return not (body.startswith(b"{") and body.endswith(b"}") and _are_objects(body))
 
 
 def _cut_odd_line(number: int, body: bytes) -> Iterator[Record | Rejected]:

@@ -26,9 +26,15 @@ STRICT_JSON: Final = {
 }
 """Options of ``from_json`` under which it reads JSON and nothing else."""
 
-INSTANT: Final = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$"
+IN_RANGE: Final = "(?!0000|0001-01-01T.*[+]|9999-12-31T.*-)"
+"""Start of a pattern for times that no offset carries out of the years 1 to 9999."""
+INSTANT: Final = (
+    f"^{IN_RANGE}" + r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$"
+)
 """A FHIR instant: date, time to the second and offset (https://hl7.org/fhir/R4/datatypes.html#instant)."""
 
+_ID: Final = r"^[A-Za-z0-9.\-]{1,64}$"
+_TYPE_NAME: Final = "^[A-Z][A-Za-z]{1,63}$"
 _HEAD: Final = "_corrupt STRING, resourceType STRING, id STRING, meta STRUCT<versionId: STRING, lastUpdated: STRING>"
 _LENIENT: Final = "_corrupt STRING, resourceType STRING, id STRING"
 
@@ -96,9 +102,8 @@ def _resource_id() -> Column:
 def _reason() -> Column:
     from pyspark.sql import functions as F  # noqa: N812
 
-    return F.when(~F.col("is_json"), F.lit(reasons.INVALID_JSON)).when(
-        F.coalesce(F.col("resource_type"), F.lit("")) == "", F.lit(reasons.NO_RESOURCE_TYPE)
-    )
+    is_name = F.coalesce(F.col("resource_type"), F.lit("")).rlike(_TYPE_NAME)
+    return F.when(~F.col("is_json"), F.lit(reasons.INVALID_JSON)).when(~is_name, F.lit(reasons.NO_RESOURCE_TYPE))
 
 
 def _target() -> Column:
@@ -125,6 +130,7 @@ def _flags() -> Column:
     return F.array_compact(
         F.array(
             F.when(F.col("resource_id").isNull(), F.lit(reasons.MISSING_ID)),
+            F.when(~F.col("resource_id").rlike(_ID), F.lit(reasons.BAD_ID)),
             F.when(from_full_url, F.lit(reasons.ID_FROM_FULL_URL)),
             F.when(bad_meta, F.lit(reasons.BAD_META)),
         )

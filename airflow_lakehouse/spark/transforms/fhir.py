@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.parsers.fhir.lift import STRICT_JSON
+from airflow_lakehouse.parsers.fhir.lift import IN_RANGE, STRICT_JSON
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -23,11 +23,14 @@ BAD_FIELD: Final = "BAD_FIELD"
 BAD_TIME: Final = "BAD_TIME"
 """Flag: a date or time is not one; the column is null, the text is kept."""
 
-_DAY: Final = "[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
+_YEAR: Final = "(?!0000)[0-9]{4}"
+_DAY: Final = f"{_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _DAY_LENGTH: Final = 10
 _OFFSET: Final = "(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])"
 _CLOCK: Final = "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
-_FULL: Final = f"^{_DAY}{_CLOCK}([.][0-9]+)?{_OFFSET}$"
+_FULL: Final = f"^{IN_RANGE}{_DAY}{_CLOCK}([.][0-9]+)?{_OFFSET}$"
+_FIRST: Final = "TIMESTAMP '0001-01-01 00:00:00Z'"
+_LAST: Final = "TIMESTAMP '9999-12-31 23:59:59.999Z'"
 # A number under the key "value" that nothing but a number can be: the key's opening quote is no escaped one, and the
 # number ends where a member ends. Quoted, Spark reads it as text and keeps every digit. The look-behind stands after
 # the word it is about: a pattern that begins with plain text is searched for ten times as fast.
@@ -48,6 +51,9 @@ def read_body(rows: DataFrame, schema: str) -> DataFrame:
 
 def instant(text: str) -> str:
     """Return the instant of a dateTime: midnight UTC for a whole day; null for a partial or impossible one.
+
+    An offset may carry the first or last day out of the years 1 to 9999, beyond which Python and most engines have no
+    time: that is null, too.
 
     :param text: SQL expression of the text.
     """
@@ -76,8 +82,8 @@ def precision(text: str, as_instant: str = "") -> str:
         f"CASE WHEN ({as_instant or instant(text)}) IS NOT NULL THEN"
         f" CASE WHEN length({text}) = {_DAY_LENGTH} THEN 'day'"
         f" WHEN instr({text}, '.') > 0 THEN 'fraction' ELSE 'second' END"
-        f" WHEN {text} RLIKE '^[0-9]{{4}}$' THEN 'year'"
-        f" WHEN {text} RLIKE '^[0-9]{{4}}-(?:0[1-9]|1[0-2])$' THEN 'month' END"
+        f" WHEN {text} RLIKE '^{_YEAR}$' THEN 'year'"
+        f" WHEN {text} RLIKE '^{_YEAR}-(?:0[1-9]|1[0-2])$' THEN 'month' END"
     )
 
 
@@ -110,7 +116,7 @@ def earliest(text: str, precise: str, as_instant: str) -> str:
     :param precise: column with its precision.
     :param as_instant: column with its instant.
     """
-    start = f"try_cast(({first_day(text)}) AS TIMESTAMP) - INTERVAL 14 HOURS"
+    start = f"greatest(try_cast(({first_day(text)}) AS TIMESTAMP) - INTERVAL 14 HOURS, {_FIRST})"
     return (
         f"CASE WHEN {precise} IN ('second', 'fraction') THEN {as_instant} WHEN {precise} IS NOT NULL THEN {start} END"
     )
@@ -123,12 +129,13 @@ def latest(text: str, precise: str, as_instant: str) -> str:
     :param precise: column with its precision.
     :param as_instant: column with its instant.
     """
-    end = f"try_cast(({last_day(text)}) AS TIMESTAMP) + INTERVAL '1 12:00:00' DAY TO SECOND - INTERVAL 1 MILLISECOND"
+    day_after = f"try_cast(({last_day(text)}) AS TIMESTAMP) + INTERVAL '1 12:00:00' DAY TO SECOND"
+    end = f"least({day_after} - INTERVAL 1 MILLISECOND, {_LAST})"
     return f"CASE WHEN {precise} IN ('second', 'fraction') THEN {as_instant} WHEN {precise} IS NOT NULL THEN {end} END"
 
 
 def _date_part(text: str) -> str:
-    return f"CASE WHEN {text} RLIKE '^[0-9]{{4}}(?:-[0-9]{{2}}){{0,2}}$' THEN {text} END"
+    return f"CASE WHEN {text} RLIKE '^{_YEAR}(?:-[0-9]{{2}}){{0,2}}$' THEN {text} END"
 
 
 def reference_id(reference: str, resource_type: str) -> str:

@@ -1,0 +1,55 @@
+"""Every kind of trouble has an outcome of its own, and its neighbours load."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_lakehouse.cli.show import read_rows
+from airflow_lakehouse.tables import bronze, silver
+from tests.spark.awkward import write_corpus
+from tests.spark.helpers import load
+
+if TYPE_CHECKING:
+    from airflow_lakehouse.profile import Profile
+
+pytestmark = pytest.mark.spark
+EXPECTED = Path(__file__).parents[1] / "data" / "fhir" / "awkward_expected.json"
+
+
+def _outcomes(profile: Profile) -> dict[str, list[list[Any]]]:
+    """Return, for each file, what became of each record: position, entry, type or reason, id, flags."""
+    found: dict[str, list[list[Any]]] = defaultdict(list)
+    for table in (*bronze.FHIR_TABLES.values(), bronze.OTHER):
+        for row in read_rows(profile, table.name):
+            name = row["source_uri"].rpartition("/")[2]
+            told = f"{row['resource_type']}{' deleted' if row['deleted'] else ''}"
+            found[name].append([row["source_row"], row["source_entry"], told, row["resource_id"], *row["flags"]])
+    for row in read_rows(profile, bronze.QUARANTINE.name):
+        found[row["source_uri"].rpartition("/")[2]].append([row["position"], row["entry"], row["reason"]])
+    return {name: sorted(rows, key=lambda row: row[:2]) for name, rows in sorted(found.items())}
+
+
+def test_every_trouble_has_its_outcome(warehouse: Profile, tmp_path: Path) -> None:
+    """The outcome of each record is the one written down; every file has one, and silver holds what it can."""
+    write_corpus(tmp_path / "drop" / "dt=2026-01-01")
+    result, conformed = load(warehouse, tmp_path / "drop")
+    found = _outcomes(warehouse)
+    assert found == json.loads(EXPECTED.read_text())
+    empty = {"no_entries.json"}
+    assert {*found, *empty} == {path.name for path in (tmp_path / "drop" / "dt=2026-01-01").iterdir()}
+    states = {row["source_uri"].rpartition("/")[2]: row["state"] for row in read_rows(warehouse, "ops.ingested_files")}
+    assert {states[name] for name in empty} == {"loaded"}
+    assert result.records["read"] == sum(map(len, found.values()))
+    rows = {table.name: read_rows(warehouse, table.name) for table in silver.TABLES}
+    assert {row["patient_id"] for row in rows["silver_dim_patient"]} >= {"w1", "w2", "123"}
+    placed = rows["silver_fct_observation"] + rows["silver_observation_collisions"]
+    assert {row["observation_id"] for row in placed} == {f"o{number}" for number in range(11)}
+    times = {row["observation_id"]: (row["obs_time_text"], row["obs_time_precision"], row["flags"]) for row in placed}
+    assert times["o2"][:2] == ("9999-12-31", "day")
+    assert times["o3"] == ("9999-12-31T23:59:59-14:00", None, ["BAD_TIME"])
+    assert conformed.status == "complete"
