@@ -110,7 +110,9 @@ def _bundles() -> dict[str, bytes]:
         "error.ndjson": _lines(b'{"resourceType":"OperationOutcome","issue":[{"severity":"error"}]}'),
         "log.ndjson": _lines(b'{"exportId":"1","eventId":"kickoff"}', b'{"exportId":"1","eventId":"status_complete"}'),
         "manifest.json": b'{"transactionTime":"2026-01-01T00:00:00Z","output":[],"error":[]}',
-        "mixed.ndjson": _lines(_patient("m"), _bundle("collection", _entry("n")), b'{"resourceType":"Medication"}'),
+        "mixed.ndjson": _lines(
+            _patient("m"), _bundle("collection", _entry("n")), _bundle("searchset"), b'{"resourceType":"Medication"}'
+        ),
         "entry_no_array.json": b'{"resourceType":"Bundle","entry":{"resource":1}}',
         "broken_bundle.json": _bundle("collection", _entry("b1"), _entry("b2"))[:-30],
     }

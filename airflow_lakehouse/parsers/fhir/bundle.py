@@ -47,9 +47,13 @@ class _Entry:
 def cut_bundle(text: str) -> Iterator[Record | Rejected]:
     """Yield one record an entry; positions are 1-based entries.
 
+    A Bundle without entries is itself the record, at position 0: what was sent must be somewhere.
+
     :param text: the Bundle. Where it breaks off, the entries before that are yielded and the rest is one reject.
     """
     entries, rest = _entries(text)
+    if not entries and rest is None:
+        yield Record(0, _bytes(text))
     known = _full_urls(entry for entry in entries if not isinstance(entry, Rejected))
     for number, entry in enumerate(entries, 1):
         if isinstance(entry, Rejected):

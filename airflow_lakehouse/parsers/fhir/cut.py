@@ -8,6 +8,7 @@ its bytes, and what comes before and after it still loads.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from airflow_lakehouse.parsers.fhir import json_spans
@@ -157,7 +158,7 @@ def _cut_odd_line(number: int, body: bytes) -> Iterator[Record | Rejected]:
         yield Rejected(number, reject[0] if _is_utf8(body) else INVALID_UTF8, reject[1], body)
         return
     if _resource_type(text) != "Bundle":
-        yield from _checked(number, 0, text)
+        yield _checked(Record(number, _bytes(text)))
         return
     for item in cut_bundle(text):
         yield _renumbered(item, number, item.position)
@@ -177,57 +178,74 @@ def _why_not_an_object(text: str) -> tuple[str, str] | None:
 
 
 def cut_document(document: bytes) -> Iterator[Record | Rejected]:
-    """Yield the records of one JSON document.
+    """Yield the records of a file that is no line file: JSON values one after the other, usually one.
+
+    Positions count on from value to value, so that each record has one of its own.
 
     :param document: its bytes, without byte-order mark.
     """
     text = _text(document)
     place = json_spans.skip_blank(text, 0)
-    opening = text[place : place + 1]
-    if opening == "[":
-        yield from _cut_array(text, place)
-    elif opening != "{":
+    if text[place : place + 1] not in ("{", "["):
         yield Rejected(0, NOT_AN_OBJECT, "the file begins with neither an object nor an array", _kept(document))
-    elif _resource_type(text[place:]) == "Bundle":
-        yield from (_checked_again(item) for item in cut_bundle(text[place:]))
-    else:
-        yield from _cut_objects(text, place)
+        return
+    count = 0
+    while place < len(text):
+        if text[place] not in "{[":
+            yield Rejected(count + 1, TRAILING_CONTENT, "something follows that is no value", _bytes(text[place:]))
+            return
+        end = _end_of_value(text, place)
+        last = count
+        for item in _cut_value(text[place:end]):
+            last = count + item.position if item.position or not count else count + 1
+            yield replace(item, position=last)
+        count = last
+        place = json_spans.skip_blank(text, end)
 
 
-def _cut_array(text: str, place: int) -> Iterator[Record | Rejected]:
-    number = 0
+def _end_of_value(text: str, place: int) -> int:
+    """Return where the value ends; the end of the text for one that is broken, whose rest nobody can tell apart."""
     try:
-        for span in json_spans.elements(text, place):
+        return json_spans.value_span(text, place).end
+    except MalformedJsonError:
+        return len(text)
+
+
+def _cut_value(text: str) -> Iterator[Record | Rejected]:
+    if text.startswith("["):
+        yield from _cut_array(text)
+    elif _resource_type(text) == "Bundle":
+        for item in cut_bundle(text):
+            yield _checked(replace(item, position=1) if isinstance(item, Record) and not item.position else item)
+    else:
+        try:
+            json_spans.value_span(text, 0)
+        except MalformedJsonError as error:
+            yield Rejected(1, _broken(error, text), str(error), _bytes(text))
+        else:
+            yield _checked(Record(1, _bytes(text)))
+
+
+def _cut_array(text: str) -> Iterator[Record | Rejected]:
+    number, place = 0, 0
+    try:
+        for span in json_spans.elements(text, 0):
             number += 1
-            yield from _checked(number, 0, span.of(text))
+            element = span.of(text)
+            if element.startswith("{") and _resource_type(element) == "Bundle":
+                yield from (_renumbered(item, number, item.position) for item in cut_bundle(element))
+            else:
+                yield _checked(Record(number, _bytes(element)))
             place = span.end
     except MalformedJsonError as error:
         yield Rejected(number + 1, _broken(error, text), str(error), _bytes(text[place:]))
-
-
-def _cut_objects(text: str, place: int) -> Iterator[Record | Rejected]:
-    """Yield objects that follow one another, usually one: a single resource."""
-    number = 0
-    while place < len(text):
-        number += 1
-        try:
-            span = json_spans.value_span(text, place)
-        except MalformedJsonError as error:
-            yield Rejected(number, _broken(error, text), str(error), _bytes(text[place:]))
-            return
-        yield from _checked(number, 0, span.of(text))
-        place = json_spans.skip_blank(text, span.end)
 
 
 def _broken(error: MalformedJsonError, text: str) -> str:
     return TRUNCATED_JSON if error.place >= len(text.rstrip()) - 1 else INVALID_JSON
 
 
-def _checked(position: int, entry: int, text: str) -> Iterator[Record | Rejected]:
-    yield _checked_again(Record(position, _bytes(text), entry))
-
-
-def _checked_again(item: Record | Rejected) -> Record | Rejected:
+def _checked(item: Record | Rejected) -> Record | Rejected:
     if isinstance(item, Rejected):
         return item
     if not _is_utf8(item.body):
@@ -238,7 +256,7 @@ def _checked_again(item: Record | Rejected) -> Record | Rejected:
 
 
 def _renumbered(item: Record | Rejected, position: int, entry: int) -> Record | Rejected:
-    checked = _checked_again(item)
+    checked = _checked(item)
     if isinstance(checked, Rejected):
         return Rejected(position, checked.reason, checked.detail, checked.raw, entry)
     return Record(position, checked.body, entry, checked.attributes)

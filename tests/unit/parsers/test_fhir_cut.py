@@ -106,6 +106,8 @@ def test_blocks_of_lines_change_nothing(lines: list[bytes], end: bytes, last: bo
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(cutting, "_BLOCK_BYTES", size)
         assert _found(content) == whole
+    full = {number for number, line in enumerate(content.split(b"\n"), 1) if line.strip()}
+    assert {one["position"] for one in whole} == full, "every line that says something is a record or a reject"
     plain = [number for number, line in enumerate(lines, 3) if line in _PLAIN]
     assert [one["position"] for one in whole if "body" in one and one["position"] in plain] == plain
 
