@@ -4,7 +4,8 @@
 module        what it holds
 ============= =====================================================================
 blocks        Block and PageResult: what a page becomes
-engine        what an engine is, and finding one by name
+model         what an engine is, what it gives, and what it needs
+engine        finding one by name
 text_layer    words of a born-digital page
 trust         whether to believe a page's text layer
 rapid         RapidOCR, for the pages whose text layer is not believed

@@ -15,7 +15,7 @@ from airflow_lakehouse.ocr.order import reading_order
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from airflow_lakehouse.ocr.engine import Line
+    from airflow_lakehouse.ocr.model import Line
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import pypdfium2 as pdfium
 
-    from airflow_lakehouse.ocr.engine import OcrEngine
+    from airflow_lakehouse.ocr.model import OcrEngine
 
 ENCRYPTED: Final = "ENCRYPTED"
 """The document needs a password."""

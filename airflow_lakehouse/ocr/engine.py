@@ -1,78 +1,21 @@
-"""What an engine is, and finding one by name."""
+"""Finding an engine by name, and telling what results of it are worth."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import OcrError, SetupError
+from airflow_lakehouse.ocr.model import INSTALL
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from numpy.typing import NDArray
-
-    from airflow_lakehouse.ocr.geometry import Quad
+    from airflow_lakehouse.ocr.model import OcrEngine
 
 LOCAL: Final = "local"
 NONE: Final = "none"
-INSTALL: Final = "pip install 'airflow-lakehouse[ocr]'"
 
 RECIPE: Final = "1"
 """Raised when the same page would give other blocks; results of another recipe are not reused."""
-
-
-@dataclass(frozen=True, slots=True)
-class Word:
-    """One word where it was found, in the units of the page or image it was read from.
-
-    :param text: the word.
-    :param confidence: 0 to 100.
-    :param quad: corners in text order.
-    """
-
-    text: str
-    confidence: float
-    quad: Quad
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of words in reading direction.
-
-    :param words: at least one.
-    :param confidence: 0 to 100.
-    :param quad: corners in text order.
-    """
-
-    words: tuple[Word, ...]
-    confidence: float
-    quad: Quad
-
-    @property
-    def text(self) -> str:
-        """The words with one space between them."""
-        return " ".join(word.text for word in self.words)
-
-
-class OcrEngine(Protocol):
-    """Reads the image of a page. Building one is cheap; models are loaded by the first page."""
-
-    @property
-    def name(self) -> str:
-        """Stored with every block."""
-
-    @property
-    def version(self) -> str:
-        """Stored with every block; results of another version are not reused."""
-
-    def read_page(self, image: NDArray[Any]) -> Sequence[Line]:
-        """Return the lines of a page, in pixels.
-
-        :param image: height x width x 3, 8 bit, BGR.
-        :raises SetupError: when the engine cannot start on this machine.
-        """
 
 
 def resolve_engine(name: str, *, threads: int = 1) -> OcrEngine | None:

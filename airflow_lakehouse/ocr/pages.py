@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     import pypdfium2 as pdfium
     from numpy.typing import NDArray
 
-    from airflow_lakehouse.ocr.engine import OcrEngine
     from airflow_lakehouse.ocr.limits import Limits
+    from airflow_lakehouse.ocr.model import OcrEngine
 
 EMPTY_PAGE: Final = "EMPTY_PAGE"
 """Nothing is drawn on the page."""

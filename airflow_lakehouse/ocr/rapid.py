@@ -13,8 +13,8 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import SetupError
-from airflow_lakehouse.ocr.engine import INSTALL, Line, Word
 from airflow_lakehouse.ocr.geometry import Quad, along
+from airflow_lakehouse.ocr.model import INSTALL, Line, Word
 from airflow_lakehouse.ocr.spacing import Character, ink_gaps, split_words
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     import pypdfium2 as pdfium
 
-    from airflow_lakehouse.ocr.engine import Line
+    from airflow_lakehouse.ocr.model import Line
 
 NAME: Final = "text_layer"
 _FIRST_HALVES: Final = range(0xD800, 0xDC00)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from airflow_lakehouse.ocr.engine import Line, Word
 from airflow_lakehouse.ocr.geometry import Box, Quad, around
+from airflow_lakehouse.ocr.model import Line, Word
 from airflow_lakehouse.ocr.order import rows
 
 if TYPE_CHECKING:

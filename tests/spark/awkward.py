@@ -81,7 +81,11 @@ def _identities() -> dict[str, bytes]:
     types = [b"5", b'""', b"null", b'"patient"', b'"Novelty"', b'["Patient"]']
     metas = [b'"x"', b"[]", b'{"lastUpdated":"2026-13-45T00:00:00Z"}', b'{"versionId":5,"lastUpdated":"2026-01-01"}']
     metas += [b'{"lastUpdated":"9999-12-31T23:59:59-14:00"}', b'{"lastUpdated":"0000-01-01T00:00:00Z"}']
+    modifiers = [b'[{"url":"x","valueBoolean":true}]', b"[]", b"null", b'{"url":"x"}']
     return {
+        "modifiers.ndjson": _lines(
+            *(b'{"resourceType":"Patient","id":"x%d","modifierExtension":%s}' % one for one in enumerate(modifiers))
+        ),
         "ids.ndjson": _lines(
             b'{"resourceType":"Patient"}', *(b'{"resourceType":"Patient","id":%s}' % one for one in ids)
         ),

@@ -44,6 +44,7 @@ def test_every_trouble_has_its_outcome(warehouse: Profile, tmp_path: Path) -> No
     assert result.records["read"] == sum(map(len, found.values()))
     rows = {table.name: read_rows(warehouse, table.name) for table in silver.TABLES}
     assert {row["patient_id"] for row in rows["silver_dim_patient"]} >= {"w1", "w2", "123"}
+    assert {row["patient_id"] for row in rows["silver_dim_patient"]} & {"x0", "x1", "x2", "x3"} == {"x1", "x2"}
     placed = rows["silver_fct_observation"] + rows["silver_observation_collisions"]
     assert {row["observation_id"] for row in placed} == {f"o{number}" for number in range(11)}
     times = {row["observation_id"]: (row["obs_time_text"], row["obs_time_precision"], row["flags"]) for row in placed}

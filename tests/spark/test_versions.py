@@ -23,7 +23,7 @@ pytestmark = pytest.mark.spark
 _SCHEMA = (
     "source_uri STRING, source_etag STRING, source_row BIGINT, source_entry INT, source_system STRING,"
     " resource_id STRING, version_id STRING, last_updated TIMESTAMP, ingested_at TIMESTAMP, body_sha256 STRING,"
-    " deleted BOOLEAN"
+    " deleted BOOLEAN, flags ARRAY<STRING>"
 )
 _NAMES = [column.split()[0] for column in _SCHEMA.split(", ")]
 
@@ -34,7 +34,8 @@ def _row(rng: random.Random, number: int) -> tuple[Any, ...]:
     id_ = rng.choice([None, *(f"id-{one}" for one in range(40))])
     version = rng.choice([None, "9", "10", "x"])
     system, sha, deleted = rng.choice("ab"), rng.choice("xyz"), rng.random() < 0.1
-    return ("u", "e", number, 0, system, id_, version, day, loaded, sha, deleted)
+    flags = rng.choice([[], [], [], ["BAD_META"], ["BAD_META", "UNKNOWN_MODIFIER"]])
+    return ("u", "e", number, 0, system, id_, version, day, loaded, sha, deleted, flags)
 
 
 def _expected(rows: list[tuple[Any, ...]]) -> dict[int, str]:
@@ -58,7 +59,7 @@ def _expected(rows: list[tuple[Any, ...]]) -> dict[int, str]:
             )
         )
         newest = rivals.pop()
-        if newest["deleted"]:
+        if newest["deleted"] or "UNKNOWN_MODIFIER" in newest["flags"]:
             found[newest["source_row"]] = versions.EXCLUDED
         found |= {row["source_row"]: versions.SUPERSEDED for row in rivals}
     return found

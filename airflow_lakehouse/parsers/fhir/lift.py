@@ -35,7 +35,10 @@ INSTANT: Final = (
 
 _ID: Final = r"^[A-Za-z0-9.\-]{1,64}$"
 _TYPE_NAME: Final = "^[A-Z][A-Za-z]{1,63}$"
-_HEAD: Final = "_corrupt STRING, resourceType STRING, id STRING, meta STRUCT<versionId: STRING, lastUpdated: STRING>"
+_HEAD: Final = (
+    "_corrupt STRING, resourceType STRING, id STRING, meta STRUCT<versionId: STRING, lastUpdated: STRING>,"
+    " modifierExtension STRING"
+)
 _LENIENT: Final = "_corrupt STRING, resourceType STRING, id STRING"
 
 
@@ -132,6 +135,7 @@ def _flags() -> Column:
             F.when(F.col("resource_id").isNull(), F.lit(reasons.MISSING_ID)),
             F.when(~F.col("resource_id").rlike(_ID), F.lit(reasons.BAD_ID)),
             F.when(from_full_url, F.lit(reasons.ID_FROM_FULL_URL)),
+            F.when(F.coalesce(F.col("head.modifierExtension"), F.lit("[]")) != "[]", F.lit(reasons.UNKNOWN_MODIFIER)),
             F.when(bad_meta, F.lit(reasons.BAD_META)),
         )
     )

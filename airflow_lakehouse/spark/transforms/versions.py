@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from airflow_lakehouse.parsers.fhir.reasons import UNKNOWN_MODIFIER
 from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
@@ -54,7 +55,9 @@ def losers(rows: DataFrame, identity: Sequence[str], keep: Keep) -> DataFrame:
     """Tell which rows are superseded, and which silver has no place for; every other row is its resource's winner.
 
     A row without an id cannot be told from others and is excluded. So is a deletion that wins: it supersedes the
-    versions before it, and leaves nothing. A version after the deletion wins over it: the resource is back.
+    versions before it, and leaves nothing. A version after the deletion wins over it: the resource is back. So is a
+    version with a modifier nobody here understands, which may turn its meaning round
+    (https://hl7.org/fhir/R4/extensibility.html#modifierExtension); the one before it has lost its place all the same.
 
     Only the columns that decide are looked at, so the text of the resources is neither read nor moved.
 
@@ -66,17 +69,19 @@ def losers(rows: DataFrame, identity: Sequence[str], keep: Keep) -> DataFrame:
     from pyspark.sql import Window
     from pyspark.sql import functions as F  # noqa: N812
 
-    deciding = {*identity, *keep.order_by, *bronze.RECORD_KEY, "version_id", "deleted"} & set(rows.columns)
-    narrow = rows.select(*sorted(deciding)).withColumn("version_number", F.expr(VERSION_NUMBER))
+    deciding = {*identity, *keep.order_by, *bronze.RECORD_KEY, "version_id"} & set(rows.columns)
+    held_back = F.col("deleted") | F.array_contains("flags", UNKNOWN_MODIFIER)
+    narrow = rows.select(*sorted(deciding), held_back.alias("held_back"))
+    narrow = narrow.withColumn("version_number", F.expr(VERSION_NUMBER))
     place = F.row_number().over(Window.partitionBy(*identity).orderBy(*newest_first(keep)))
     nameless = F.lit(False)
     for name in identity:
         nameless = nameless | F.col(name).isNull()
-    doubtful = contested(narrow, identity, nameless | F.col("deleted"))
+    doubtful = contested(narrow, identity, nameless | F.col("held_back"))
     class_ = (
         F.when(nameless, F.lit(EXCLUDED))
         .when(F.col("_place") > 1, F.lit(SUPERSEDED))
-        .when(F.col("deleted"), F.lit(EXCLUDED))
+        .when(F.col("held_back"), F.lit(EXCLUDED))
         .otherwise(F.lit(WINNER))
     )
     classified = doubtful.withColumn("_place", place).select(*bronze.RECORD_KEY, class_.alias(CLASS))

@@ -4,8 +4,8 @@ import uuid
 
 from airflow_lakehouse.ocr import blocks
 from airflow_lakehouse.ocr.assemble import Frame, assemble
-from airflow_lakehouse.ocr.engine import Line, Word
 from airflow_lakehouse.ocr.geometry import Box, quad_of, turn_quad
+from airflow_lakehouse.ocr.model import Line, Word
 
 SHA = "a" * 64
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from airflow_lakehouse.ocr import blocks
 from airflow_lakehouse.ocr.assemble import Frame, assemble
-from airflow_lakehouse.ocr.engine import Line, Word
 from airflow_lakehouse.ocr.geometry import Box, quad_of
+from airflow_lakehouse.ocr.model import Line, Word
 from airflow_lakehouse.ocr.textract_json import from_json, to_json
 
 LINE = Line((Word("Sodium", 97.5, quad_of(Box(1, 1, 5, 2))),), 97.5, quad_of(Box(1, 1, 5, 2)))
