@@ -81,10 +81,12 @@ class Outcome:
 
     :param change: the counts for the summary.
     :param classes: class to rows of input.
+    :param expected: rows the table should hold now; None where only some keys were looked at.
     """
 
     change: load.Change
     classes: dict[str, int] = field(default_factory=dict)
+    expected: int | None = None
 
 
 def affected(work: Work, source: Table, seen: delta.Watermark | None, now: delta.Watermark) -> DataFrame | None:

@@ -109,13 +109,21 @@ def check_silver(spark: SparkSession, catalog: Catalog, outcomes: dict[str, Outc
     :param catalog: the catalog.
     :param outcomes: table name to what the run did.
     :param run_id: the run.
-    :raises ReconciliationError: when a table holds two rows of one key; the counts were recorded.
+    :raises ReconciliationError: when a table holds two rows of one key, or not as many rows as were conformed; the
+        counts were recorded.
     """
     rows: list[Count] = []
     for name, outcome in outcomes.items():
         rows += [("silver", name, class_, count) for class_, count in sorted(outcome.classes.items())]
         rows += [("silver", name, change, count) for change, count in outcome.change.as_dict().items()]
     record(catalog, rows, run_id)
+    lost = [
+        f"{name}: {outcome.expected} conformed, {outcome.change.rows} stored"
+        for name, outcome in sorted(outcomes.items())
+        if outcome.expected not in (None, outcome.change.rows)
+    ]
+    if lost:
+        raise ReconciliationError("rows went missing or were doubled (" + "; ".join(lost) + ")")
     wrong = _doubled(spark, [by_name(name) for name, outcome in outcomes.items() if outcome.change.added])
     if wrong:
         raise ReconciliationError(f"more than one row of a key in {', '.join(wrong)}")

@@ -42,11 +42,14 @@ def refresh(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Wate
     # Rivals were read to judge the keys they share; what else they hold has not changed and is not looked at.
     keys = None if named is None else _keys(work, rows, named)
     outcomes = {}
+    n_lost = lost.count()
+    expected = {silver.OBSERVATION.name: rows.count() - n_lost, silver.COLLISIONS.name: n_lost}
     for target, how in ((silver.OBSERVATION, "left_anti"), (silver.COLLISIONS, "inner")):
         mine = rows.join(F.broadcast(lost), list(silver.COLLISIONS.key), how).select(*target.column_names)
         wanted, present = _scope(mine, keys, named), _scope(work.read(target), keys, named)
         changes = None if conform.is_empty(work, target) else conform.operations(target, wanted, present)
-        outcomes[target.name] = conform.Outcome(conform.apply(work, target, changes, wanted, now))
+        change = conform.apply(work, target, changes, wanted, now)
+        outcomes[target.name] = conform.Outcome(change, expected=expected[target.name] if named is None else None)
     outcomes[silver.OBSERVATION.name].classes = counts
     return outcomes
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import conform, delta
+from airflow_lakehouse.spark.transforms import versions
 from airflow_lakehouse.spark.transforms.condition import conditions
 from airflow_lakehouse.spark.transforms.encounter import encounters
 from airflow_lakehouse.spark.transforms.patient import patients
@@ -56,4 +57,5 @@ def refresh(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: 
         id_column = target.key[-1]
         known = ids.withColumnRenamed("resource_id", id_column) if ids is not None else None
         changes = conform.operations(target, wanted, conform.only(work.read(target), known, target.key))
-    return conform.Outcome(conform.apply(work, target, changes, wanted, now), counts)
+    expected = counts.get(versions.WINNER, 0) if ids is None else None
+    return conform.Outcome(conform.apply(work, target, changes, wanted, now), counts, expected)
