@@ -83,7 +83,18 @@ def open_session(profile: Profile, remote: str | None = None) -> Iterator[SparkS
         yield spark
     finally:
         spark.stop()
+        if remote:
+            _disarm(spark)
         catalog.checkpoint(profile)
+
+
+def _disarm(spark: SparkSession) -> None:
+    """Keep a stopped session's finalizer from closing its client a second time.
+
+    The client shuts down a thread pool that all sessions of the process share, and waits for it. The garbage collector
+    may do so in the middle of another session's call, which holds that pool's lock: both then wait for ever.
+    """
+    vars(spark)["_client"].close = lambda: None
 
 
 def stamp(spark: SparkSession, properties: dict[str, str]) -> None:
