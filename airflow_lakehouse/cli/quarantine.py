@@ -55,21 +55,13 @@ def read_quarantine(
     :param limit: examples a reason.
     :param text: also return the rejected bytes of the examples.
     """
-    from pyiceberg.expressions import AlwaysTrue, EqualTo
+    from airflow_lakehouse.spark.catalog import load_pyiceberg
+    from airflow_lakehouse.spark.quarantine import live_rejects
 
-    from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
-    from airflow_lakehouse.spark.ledger import Ledger
-    from airflow_lakehouse.tables import bronze
-
-    catalog = load_pyiceberg(profile)
-    row_filter: Any = EqualTo("reason", reason) if reason else AlwaysTrue()  # type: ignore[call-arg,arg-type] # pydantic
-    table = get_table(catalog, bronze.QUARANTINE.identifier)
     # The bytes are the bulk of the table, and nobody's business unless asked for.
     fields = (*_PLACE, "raw") if text else _PLACE
-    rows = table.scan(row_filter=row_filter, selected_fields=fields).to_arrow().to_pylist()
-    dead = set(Ledger(catalog).dead_versions())
     live = sorted(
-        (row for row in rows if (row["source_uri"], row["source_etag"]) not in dead),
+        live_rejects(load_pyiceberg(profile), reason, fields),
         key=lambda row: (row["reason"], row["source_uri"], row["position"], row["entry"]),
     )
     return _counts(live), [_example(row) for row in _first(live, limit)]

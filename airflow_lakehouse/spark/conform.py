@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.profile import CATALOG_NAME
 from airflow_lakehouse.spark import delta, load, schema
-from airflow_lakehouse.spark.files import STAGED
 from airflow_lakehouse.spark.session import stamp, unstamp
 from airflow_lakehouse.spark.transforms import versions
 
@@ -70,9 +69,7 @@ class Work:
         :param rows: what to keep.
         :param name: unique within the run.
         """
-        path = f"{self.area}/{name}"
-        rows.write.mode("overwrite").options(**STAGED).parquet(path)
-        return self.spark.read.parquet(path)
+        return load.keep(self.spark, rows, f"{self.area}/{name}")
 
 
 @dataclass

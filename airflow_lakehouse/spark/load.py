@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_lakehouse.spark import schema
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.spark.create import create_table
+from airflow_lakehouse.spark.files import STAGED
 from airflow_lakehouse.tables import ALL
 
 if TYPE_CHECKING:
@@ -90,6 +91,17 @@ def _merge(spark: SparkSession, source: DataFrame, statement: Any) -> None:
         spark.sql(statement(view))
     finally:
         spark.catalog.dropTempView(view)
+
+
+def keep(spark: SparkSession, rows: DataFrame, path: str) -> DataFrame:
+    """Store rows of this run and return them from there, so that they are computed once.
+
+    :param spark: the session.
+    :param rows: what to keep.
+    :param path: URI of a folder of this run's own.
+    """
+    rows.write.mode("overwrite").options(**STAGED).parquet(path)
+    return spark.read.parquet(path)
 
 
 def snapshot_id(catalog: Catalog, table: Table) -> int | None:

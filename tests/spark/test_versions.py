@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import random
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from airflow_lakehouse.exceptions import ParserError
-from airflow_lakehouse.parsing import load_registry
+from airflow_lakehouse.parsing import RecordParser, load_registry
 from airflow_lakehouse.spark import cutting, staging
 from airflow_lakehouse.spark.conform import RESOURCE
 from airflow_lakehouse.spark.transforms import versions
@@ -86,7 +86,7 @@ def test_a_lift_that_loses_rejects_is_refused(lakehouse_spark: SparkSession) -> 
     """What was rejected in the cut cannot vanish in the lift: the parser is named, with what it has to return."""
     pieces = lakehouse_spark.createDataFrame([], cutting.PIECES)
     with pytest.raises(ParserError, match=r"forgetful.*rejected"):
-        staging._lifted(pieces, _Forgetful())  # type: ignore[arg-type]
+        staging._lifted(pieces, cast("RecordParser", _Forgetful()))
 
 
 def test_rejects_come_through_the_lift(lakehouse_spark: SparkSession) -> None:
@@ -94,7 +94,9 @@ def test_rejects_come_through_the_lift(lakehouse_spark: SparkSession) -> None:
     record: tuple[Any, ...] = (0, 1, 0, '{"resourceType":"Patient","id":"p"}', {}, None, None, None, None, None)
     reject: tuple[Any, ...] = (0, 2, 0, None, {}, None, None, "TRUNCATED_JSON", "the text ends", bytearray(b"{"))
     pieces = lakehouse_spark.createDataFrame([record, reject], cutting.PIECES)
-    lifted = staging._lifted(pieces, load_registry(()).get("fhir"))  # type: ignore[arg-type]
+    fhir = load_registry(()).get("fhir")
+    assert isinstance(fhir, RecordParser)
+    lifted = staging._lifted(pieces, fhir)
     rows = {row["position"]: row.asDict() for row in lifted.collect()}
     assert rows[1]["target"] == bronze.PATIENT.name
     assert (rows[1]["reason"], rows[1]["raw"]) == (None, None)

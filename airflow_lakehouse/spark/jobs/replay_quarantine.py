@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from airflow_lakehouse.parsing import SourceFile, load_registry
 from airflow_lakehouse.spark import batch, conform, discovery, load, schema
-from airflow_lakehouse.spark.catalog import create_local_catalog, find_table, load_pyiceberg
+from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import DISCOVERED, LOADED, Entry, Ledger
+from airflow_lakehouse.spark.quarantine import live_rejects
 from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
@@ -43,11 +44,11 @@ def run(arguments: JobArguments) -> JobResult:
     registry = load_registry(profile.parsers)
     create_local_catalog(profile)
     catalog = load_pyiceberg(profile)
+    load.ensure_tables(catalog, registry.tables.values())
     rejects = _with_rejects(catalog, arguments)
     here = [_claimed(entry, registry) for entry in rejects if discovery.is_unchanged(entry.file)]
     files = {"found": len(rejects), "loaded": len(here), "gone": len(rejects) - len(here)}
     result = JobResult(arguments.run_id, files=files)
-    load.ensure_tables(catalog, registry.tables.values())
     tried = sum(entry.quarantined or 0 for entry in here)
     if here:
         with job_session(profile) as spark:
@@ -64,14 +65,13 @@ def run(arguments: JobArguments) -> JobResult:
 def _with_rejects(catalog: Catalog, arguments: JobArguments) -> list[Entry]:
     """Return the file versions that hold rejects, as they were loaded."""
     scope = arguments.scope
-    ledger = Ledger(catalog)
-    dead = set(ledger.dead_versions())
-    wanted = _with_reason(catalog, arguments.reason)
+    rejects = live_rejects(catalog, arguments.reason, bronze.FILE_KEY)
+    wanted = {(row["source_uri"], row["source_etag"]) for row in rejects}
     entries = []
-    for row in ledger.rows():
+    for row in Ledger(catalog).rows():
         key = (row["source_uri"], row["source_etag"])
         day = row["dt"].isoformat() if row["dt"] else None
-        if row["state"] == DISCOVERED or not row["quarantined"] or key in dead or key not in wanted:
+        if row["state"] == DISCOVERED or not row["quarantined"] or key not in wanted:
             continue
         if scope.dt not in (None, day) or scope.source_system not in (None, row["source_system"]):
             continue
@@ -86,17 +86,6 @@ def _claimed(entry: Entry, registry: Registry) -> Entry:
     return replace(entry, found=discovery.claim(entry.file, registry))
 
 
-def _with_reason(catalog: Catalog, reason: str | None) -> set[tuple[str, str]]:
-    from pyiceberg.expressions import AlwaysTrue, EqualTo
-
-    table = find_table(catalog, bronze.QUARANTINE.identifier)
-    if table is None:
-        return set()
-    row_filter: Any = EqualTo("reason", reason) if reason else AlwaysTrue()  # type: ignore[call-arg,arg-type] # pydantic
-    rows = table.scan(row_filter=row_filter, selected_fields=bronze.FILE_KEY).to_arrow().to_pylist()
-    return {(row["source_uri"], row["source_etag"]) for row in rows}
-
-
 class _Replay:
     """Rows that are new are added; rejects become what the files reject now."""
 
@@ -106,7 +95,7 @@ class _Replay:
 
     def write(self, work: batch.Batch, table: Table, rows: DataFrame, prune: str) -> None:
         """Merge what differs; nothing is committed where nothing does."""
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
         versions = [(entry.file.uri, entry.file.etag) for entry in work.entries]
         mine = F.broadcast(work.spark.createDataFrame(versions, "source_uri STRING, source_etag STRING"))
@@ -116,8 +105,6 @@ class _Replay:
         else:
             fresh = rows.join(present.select(*table.key), list(table.key), "left_anti")
             changes = fresh.select(*table.column_names).withColumn(conform.OPERATION, F.lit("insert"))
-        path = f"{work.area}/changes/{table.name}"
-        changes.write.mode("overwrite").parquet(path)
-        kept = work.spark.read.parquet(path)
+        kept = load.keep(work.spark, changes, f"{work.area}/changes/{table.name}")
         if not kept.isEmpty():
             load.conform(work.spark, table, kept, prune)

@@ -43,7 +43,7 @@ def contested(rows: DataFrame, key: Sequence[str], also: Column) -> DataFrame:
     :param key: columns that identify a row.
     :param also: condition under which a row, and what shares its key, is looked at; never null.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
 
     hashed = rows.withColumn("_hash", F.xxhash64(*key))
     several = (F.count("*") > 1) | F.bool_or(also)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_lakehouse.exceptions import ConfigurationError, EngineError
-from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark import files, sockets
 from airflow_lakehouse.spark.jobs import JobArguments
 
@@ -29,7 +28,7 @@ def test_a_dead_server_is_named_without_its_token() -> None:
 def test_a_share_is_from_nought_to_one(given: str) -> None:
     """Whatever else is typed is refused before anything is read."""
     with pytest.raises(ConfigurationError, match="max_bad_ratio"):
-        JobArguments(Profile("/w"), max_bad_ratio=given)  # type: ignore[arg-type]
+        JobArguments.from_dict({"profile": {"warehouse": "/w"}, "max_bad_ratio": given})
 
 
 def test_only_what_was_abandoned_is_cleared(tmp_path: Path) -> None:
