@@ -58,6 +58,7 @@ _FLAGS: Final = (
     (
         "parsers.fhir.reasons",
         "spark.transforms.fhir",
+        "spark.transforms.references",
         "spark.transforms.encounter",
         "spark.transforms.observation",
         "spark.transforms.doc_blocks",

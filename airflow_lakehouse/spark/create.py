@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from airflow_lakehouse.tables import Partition, Table
 
 _DECIMAL = re.compile(r"decimal\((\d+),(\d+)\)")
+_MEMBER = re.compile(r"(\w+):(\w+(?:\([^)]*\))?)")
 
 
 def create_table(catalog: Catalog, table: Table) -> None:
@@ -95,7 +96,17 @@ def _type(type_: str, ids: Any) -> Any:
     decimal = _DECIMAL.fullmatch(type_)
     if decimal:
         return types.DecimalType(int(decimal[1]), int(decimal[2]))
-    inner = type_[type_.index("<") + 1 : -1].split(",")
+    inner = type_[type_.index("<") + 1 : -1]
+    if type_.startswith("struct"):
+        return types.StructType(*(_member(member, ids) for member in _MEMBER.findall(inner)))
+    number = next(ids)
     if type_.startswith("array"):
-        return types.ListType(next(ids), simple[inner[0]](), element_required=False)
-    return types.MapType(next(ids), simple[inner[0]](), next(ids), simple[inner[1]](), value_required=False)
+        return types.ListType(number, _type(inner, ids), element_required=False)
+    key, value = inner.split(",")
+    return types.MapType(number, _type(key, ids), next(ids), _type(value, ids), value_required=False)
+
+
+def _member(member: tuple[str, str], ids: Any) -> Any:
+    from pyiceberg.types import NestedField
+
+    return NestedField(next(ids), member[0], _type(member[1], ids), required=False)

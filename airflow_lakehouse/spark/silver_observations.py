@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import conform, delta
-from airflow_lakehouse.spark.transforms import versions
+from airflow_lakehouse.spark.transforms import fhir, versions
 from airflow_lakehouse.spark.transforms.observation import observations, with_components
 from airflow_lakehouse.tables import bronze, silver
 
@@ -111,6 +111,8 @@ def _scope(rows: DataFrame, keys: DataFrame | None, named: DataFrame | None) -> 
 def place(rows: DataFrame) -> DataFrame:
     """Tell which rows the grain has no place for: all but the newest of a key, and those without a whole key.
 
+    A record that was entered in error gives way to any that was not: it must not hide what is true.
+
     :param rows: current versions, one row an observation or component.
     :return: the key of silver_observation_collisions, ``collision_reason`` and ``winner_observation_id``.
     """
@@ -118,8 +120,15 @@ def place(rows: DataFrame) -> DataFrame:
     from pyspark.sql import functions as F  # noqa: N812
 
     deciding = {*_GRAIN, "observation_id", "version_id", *silver.KEEP_NEWEST.order_by} & set(rows.columns)
-    narrow = rows.select(*sorted(deciding)).withColumn("version_number", F.expr(versions.VERSION_NUMBER))
-    order = [*versions.newest_first(silver.KEEP_NEWEST), F.col("observation_id").desc_nulls_last()]
+    valid = ~F.array_contains("flags", fhir.ENTERED_IN_ERROR)
+    narrow = rows.select(*sorted(deciding), valid.alias("valid")).withColumn(
+        "version_number", F.expr(versions.VERSION_NUMBER)
+    )
+    order = [
+        F.col("valid").desc(),
+        *versions.newest_first(silver.KEEP_NEWEST),
+        F.col("observation_id").desc_nulls_last(),
+    ]
     window = Window.partitionBy(*_GRAIN).orderBy(*order)
     missing = F.coalesce(*(F.when(F.col(name).isNull(), F.lit(f"NULL_{name.upper()}")) for name in _GRAIN))
     ranked = versions.contested(narrow, _GRAIN, missing.isNotNull()).select(

@@ -33,6 +33,17 @@ _LINEAGE: Final = (
     Column("source_row", "long", "1-based line, Bundle entry, array element or page", required=True),
 )
 
+REFERENCE: Final = "struct<kind:string,type:string,id:string,base:string,version:string>"
+"""A FHIR reference taken apart; its kinds are those of https://hl7.org/fhir/R4/references.html."""
+CODINGS: Final = Column(
+    "codings", "array<struct<system:string,code:string,display:string>>", "Every coding of the code, in source order"
+)
+
+
+def _reference(name: str, what: str) -> Column:
+    return Column(name, REFERENCE, f"Reference to {what}: kind, type, id, base URL and version, whatever its form")
+
+
 PATIENT: Final = Table(
     name="silver_dim_patient",
     namespace="silver",
@@ -75,6 +86,7 @@ ENCOUNTER: Final = Table(
         Column("status", "string", "planned, in-progress, finished ..."),
         Column("class_code", "string", "Class: AMB, IMP, EMER ..."),
         Column("class_system", "string", "Code system of the class"),
+        Column("class_text", "string", "The class in words"),
         Column("type_code", "string", "First type code"),
         Column("type_text", "string", "Type in words"),
         Column("period_start", "timestamp", "Start"),
@@ -84,6 +96,9 @@ ENCOUNTER: Final = Table(
         Column("length_of_stay_hours", "double", "End minus start, hours; null when open, partial or reversed"),
         Column("part_of_id", "string", "Encounter this one is part of"),
         Column("service_provider_id", "string", "Organization that provides it"),
+        _reference("subject", "whom the encounter is about"),
+        _reference("part_of", "the encounter this one is part of"),
+        _reference("service_provider", "who provides it"),
         *_LINEAGE,
     ),
     key=("source_system", "encounter_id"),
@@ -120,6 +135,9 @@ _OBSERVATION: Final = (
     Column("value_code_system", "string", "Code system of the coded value"),
     Column("value_time", "timestamp", "Value that is a time"),
     Column("absent_reason", "string", "Why there is no value"),
+    CODINGS,
+    _reference("subject", "whom the observation is about"),
+    _reference("encounter", "the encounter it was made in"),
 )
 _OBSERVATION_KEY: Final = ("source_system", "patient_id", "obs_time", "obs_code")
 OBSERVATION: Final = Table(
@@ -131,7 +149,10 @@ OBSERVATION: Final = Table(
     keep=KEEP_NEWEST,
     partitions=(Partition("patient_id", "bucket", 8),),
     reads=(bronze.OBSERVATION.name,),
-    doc="Rows that share the grain with a newer one, or lack a part of it, are in silver_observation_collisions.",
+    doc=(
+        "Rows that share the grain with a newer one, or lack a part of it, are in silver_observation_collisions. Of two"
+        " with one key, a row flagged ENTERED_IN_ERROR gives way to any other."
+    ),
 )
 COLLISIONS: Final = Table(
     name="silver_observation_collisions",
@@ -164,6 +185,9 @@ CONDITION: Final = Table(
         Column("onset_text", "string", "Onset exactly as sent"),
         Column("abatement_time", "timestamp", "Abatement, where known to the day"),
         Column("recorded_time", "timestamp", "When it was recorded"),
+        CODINGS,
+        _reference("subject", "who has it"),
+        _reference("encounter", "the encounter it was recorded in"),
         *_LINEAGE,
     ),
     key=("source_system", "condition_id"),

@@ -17,10 +17,10 @@ from airflow_lakehouse.exceptions import TableContractError
 NAMESPACES: Final = ("bronze", "silver", "gold", "ops")
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_TYPE = re.compile(
-    r"string|boolean|int|long|double|date|timestamp|binary|decimal\(\d+,\d+\)"
-    r"|array<(?:string|double)>|map<string,string>"
-)
+_SCALAR = r"(?:string|boolean|int|long|double|date|timestamp|binary|decimal\(\d+,\d+\))"
+_FIELD = rf"[a-z][a-z0-9_]*:{_SCALAR}"
+_STRUCT = rf"struct<{_FIELD}(?:,{_FIELD})*>"
+_TYPE = re.compile(rf"{_SCALAR}|{_STRUCT}|array<(?:string|double|{_STRUCT})>|map<string,string>")
 _TRANSFORMS = ("identity", "year", "month", "day", "bucket")
 
 
@@ -30,7 +30,8 @@ class Column:
 
     :param name: lower snake case; Iceberg readers differ in how they treat capitals.
     :param type: ``string``, ``boolean``, ``int``, ``long``, ``double``, ``date``, ``timestamp`` (an instant,
-        UTC), ``binary``, ``decimal(p,s)``, ``array<string>``, ``array<double>`` or ``map<string,string>``.
+        UTC), ``binary``, ``decimal(p,s)``, ``struct<name:type,...>`` of these, ``array<string>``, ``array<double>``,
+        an array of structs, or ``map<string,string>``.
     :param doc: meaning and unit, one sentence; becomes the column comment and the data dictionary.
     :param required: never null.
     """

@@ -30,10 +30,9 @@ REFS: Final = "refs"
 DELETED: Final = "deleted"
 """Attribute: ``Type/id`` of the resource that the entry deletes; the body is then the entry itself."""
 FULL_URL_ID: Final = "full_url_id"
-"""Attribute: uuid of the entry's fullUrl, for a resource without id."""
+"""Attribute: uuid or oid of the entry's fullUrl, for a resource without id."""
 
-_URN: Final = re.compile(r"urn:(?:uuid|oid):[0-9A-Za-z.\-]+")
-_URN_UUID: Final = "urn:uuid:"
+_URN: Final = re.compile(r"urn:(?:uuid|oid):([0-9A-Za-z.\-]+)")
 _DELETE: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})/?$")
 
 
@@ -104,13 +103,13 @@ def _record(number: int, text: str, entry: _Entry, known: dict[str, str]) -> Rec
         return Record(number, body, attributes={DELETED: f"{target[1]}/{target[2]}"})
     body_text = entry.resource.of(text)
     attributes: dict[str, str] = {}
-    refs = {urn: known[urn] for urn in sorted(set(_URN.findall(body_text))) if urn in known}
+    refs = {urn: known[urn] for urn in sorted({found[0] for found in _URN.finditer(body_text)}) if urn in known}
     if refs:
         attributes[REFS] = json.dumps(refs, separators=(",", ":"))
     full_url, resource = entry.content.get("fullUrl"), entry.content["resource"]
     wants_id = isinstance(resource, dict) and not resource.get("id")
-    if wants_id and isinstance(full_url, str) and _is_urn_uuid(full_url):
-        attributes[FULL_URL_ID] = full_url.removeprefix(_URN_UUID)
+    if wants_id and isinstance(full_url, str) and _URN.fullmatch(full_url):
+        attributes[FULL_URL_ID] = _without_urn(full_url)
     return Record(number, _bytes(body_text), attributes=attributes or None)
 
 
@@ -119,7 +118,7 @@ def _full_urls(entries: Iterator[_Entry]) -> dict[str, str]:
     for entry in entries:
         full_url, resource = entry.content.get("fullUrl"), entry.content.get("resource")
         if isinstance(full_url, str) and isinstance(resource, dict) and resource.get("resourceType"):
-            identity = resource.get("id") or full_url.removeprefix(_URN_UUID)
+            identity = resource.get("id") or _without_urn(full_url)
             known[full_url] = f"{resource['resourceType']}/{identity}"
     return known
 
@@ -131,8 +130,8 @@ def _deleted_url(content: dict[str, Any]) -> str | None:
     return str(request.get("url", ""))
 
 
-def _is_urn_uuid(value: object) -> bool:
-    return isinstance(value, str) and value.startswith(_URN_UUID)
+def _without_urn(url: str) -> str:
+    return _URN.sub(r"\1", url)
 
 
 def _bytes(text: str) -> bytes:

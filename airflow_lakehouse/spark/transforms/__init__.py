@@ -3,7 +3,8 @@
 ============ ===================================================================
 module       what it holds
 ============ ===================================================================
-fhir         FHIR data types as Spark expressions: dates, references, codes
+fhir         FHIR data types as Spark expressions: dates, codes, flags
+references   references in every form, to kind, type, id, base and version
 patient      Patient to silver_dim_patient
 encounter    Encounter to silver_fct_encounter
 condition    Condition to silver_fct_condition

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.transforms import fhir
+from airflow_lakehouse.spark.transforms import fhir, references
 from airflow_lakehouse.spark.transforms.columns import with_columns
 
 if TYPE_CHECKING:
@@ -12,12 +12,14 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = (
     f"code {fhir.CONCEPT}, clinicalStatus {fhir.CONCEPT}, verificationStatus {fhir.CONCEPT},"
-    f" subject {fhir.REFERENCE}, encounter {fhir.REFERENCE}, onsetDateTime STRING, onsetString STRING,"
+    f" subject {references.REFERENCE}, encounter {references.REFERENCE}, {references.CONTAINED},"
+    f" onsetDateTime STRING, onsetString STRING,"
     f" onsetPeriod {fhir.PERIOD}, onsetAge STRING, onsetRange STRING, abatementDateTime STRING,"
     f" abatementPeriod {fhir.PERIOD}, recordedDate STRING"
 )
 CODE_SYSTEMS: Final = ("http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10")
 """Preferred code systems, the best first."""
+_REFERENCES: Final = {"subject": "r.subject", "encounter": "r.encounter"}
 
 
 def conditions(rows: DataFrame) -> DataFrame:
@@ -31,11 +33,12 @@ def conditions(rows: DataFrame) -> DataFrame:
     abatement = "coalesce(r.abatementDateTime, r.abatementPeriod.start)"
     columns = {
         "condition_id": "resource_id",
-        "patient_id": fhir.reference_id("r.subject.reference", "Patient"),
-        "encounter_id": fhir.reference_id("r.encounter.reference", "Encounter"),
+        "patient_id": references.named_id("subject", "Patient"),
+        "encounter_id": references.named_id("encounter", "Encounter"),
         "code": f"coalesce({coding}.code, r.code.text)",
         "code_system": f"{coding}.system",
         "code_text": fhir.concept_text("r.code", coding),
+        "codings": "r.code.coding",
         "clinical_status": "get(r.clinicalStatus.coding, 0).code",
         "verification_status": "get(r.verificationStatus.coding, 0).code",
         "onset_time": fhir.instant(onset),
@@ -43,5 +46,10 @@ def conditions(rows: DataFrame) -> DataFrame:
         "abatement_time": fhir.instant(abatement),
         "recorded_time": fhir.instant("r.recordedDate"),
     }
-    flags = fhir.flags((fhir.not_a_time(onset, abatement, "r.recordedDate"), fhir.BAD_TIME))
-    return with_columns(fhir.read_body(rows, SCHEMA), rows, columns, flags)
+    flags = fhir.flags(
+        (fhir.not_a_time(onset, abatement, "r.recordedDate"), fhir.BAD_TIME),
+        (references.is_bad(*_REFERENCES), references.BAD_REFERENCE),
+        (fhir.entered_in_error("get(r.verificationStatus.coding, 0).code"), fhir.ENTERED_IN_ERROR),
+    )
+    read = references.with_references(fhir.read_body(rows, SCHEMA), _REFERENCES)
+    return with_columns(read, rows, {**columns, **{name: name for name in _REFERENCES}}, flags)

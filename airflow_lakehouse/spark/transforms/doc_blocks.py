@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.transforms import fhir
+from airflow_lakehouse.spark.transforms import fhir, references
 from airflow_lakehouse.spark.transforms.columns import with_columns
 from airflow_lakehouse.spark.transforms.versions import newest_first
 from airflow_lakehouse.tables import silver
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 SCHEMA: Final = (
-    f"subject {fhir.REFERENCE}, content ARRAY<STRUCT<attachment: STRUCT<url: STRING>>>,"
-    f" context STRUCT<encounter: ARRAY<{fhir.REFERENCE}>>"
+    f"subject {references.REFERENCE}, {references.CONTAINED}, content ARRAY<STRUCT<attachment: STRUCT<url: STRING>>>,"
+    f" context STRUCT<encounter: ARRAY<{references.REFERENCE}>>"
 )
 LINK: Final = ("patient_id", "encounter_id", "document_reference_id")
 AMBIGUOUS_LINK: Final = "AMBIGUOUS_LINK"
@@ -29,11 +29,14 @@ def document_links(rows: DataFrame) -> DataFrame:
     """
     columns = {
         "document_reference_id": "resource_id",
-        "patient_id": fhir.reference_id("r.subject.reference", "Patient"),
-        "encounter_id": fhir.reference_id("get(r.context.encounter, 0).reference", "Encounter"),
+        "patient_id": references.named_id("subject", "Patient"),
+        "encounter_id": references.named_id("encounter", "Encounter"),
         "urls": "array_compact(transform(r.content, c -> c.attachment.url))",
     }
-    return with_columns(fhir.read_body(rows, SCHEMA), rows, columns, fhir.flags())
+    read = references.with_references(
+        fhir.read_body(rows, SCHEMA), {"subject": "r.subject", "encounter": "get(r.context.encounter, 0)"}
+    )
+    return with_columns(read, rows, columns, fhir.flags())
 
 
 def linked_files(documents: DataFrame, links: DataFrame) -> DataFrame:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.transforms import fhir
+from airflow_lakehouse.spark.transforms import fhir, references
 from airflow_lakehouse.spark.transforms.columns import with_columns
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 SCHEMA: Final = (
-    f"status STRING, class {fhir.CODING}, type ARRAY<{fhir.CONCEPT}>, subject {fhir.REFERENCE},"
-    f" period {fhir.PERIOD}, partOf {fhir.REFERENCE}, serviceProvider {fhir.REFERENCE}"
+    f"status STRING, class {fhir.CODING}, type ARRAY<{fhir.CONCEPT}>, subject {references.REFERENCE},"
+    f" period {fhir.PERIOD}, partOf {references.REFERENCE}, serviceProvider {references.REFERENCE},"
+    f" {references.CONTAINED}"
 )
 REVERSED_PERIOD: Final = "REVERSED_PERIOD"
 """Flag: the period ends before it starts."""
 _SECONDS_PER_HOUR: Final = 3600.0
+_REFERENCES: Final = {
+    "subject": "r.subject",
+    "part_of": "r.partOf",
+    "service_provider": "r.serviceProvider",
+}
 
 
 def encounters(rows: DataFrame) -> DataFrame:
@@ -34,10 +40,11 @@ def encounters(rows: DataFrame) -> DataFrame:
     coding = fhir.preferred_coding("get(r.type, 0)", ())
     columns = {
         "encounter_id": "resource_id",
-        "patient_id": fhir.reference_id("r.subject.reference", "Patient"),
+        "patient_id": references.named_id("subject", "Patient"),
         "status": "r.status",
         "class_code": "r.class.code",
         "class_system": "r.class.system",
+        "class_text": "r.class.display",
         "type_code": f"{coding}.code",
         "type_text": fhir.concept_text("get(r.type, 0)", coding),
         "period_start": start,
@@ -45,10 +52,14 @@ def encounters(rows: DataFrame) -> DataFrame:
         "period_end": end,
         "period_end_text": "r.period.`end`",
         "length_of_stay_hours": f"CASE WHEN {exact} AND {seconds} >= 0 THEN {seconds} / {_SECONDS_PER_HOUR}D END",
-        "part_of_id": fhir.reference_id("r.partOf.reference", "Encounter"),
-        "service_provider_id": fhir.reference_id("r.serviceProvider.reference", "Organization"),
+        "part_of_id": references.named_id("part_of", "Encounter"),
+        "service_provider_id": references.named_id("service_provider", "Organization"),
     }
     flags = fhir.flags(
-        (fhir.not_a_time("r.period.start", "r.period.`end`"), fhir.BAD_TIME), (f"{seconds} < 0", REVERSED_PERIOD)
+        (fhir.not_a_time("r.period.start", "r.period.`end`"), fhir.BAD_TIME),
+        (f"{seconds} < 0", REVERSED_PERIOD),
+        (references.is_bad(*_REFERENCES), references.BAD_REFERENCE),
+        (fhir.entered_in_error("r.status"), fhir.ENTERED_IN_ERROR),
     )
-    return with_columns(fhir.read_body(rows, SCHEMA), rows, columns, flags)
+    read = references.with_references(fhir.read_body(rows, SCHEMA), _REFERENCES)
+    return with_columns(read, rows, {**columns, **{name: name for name in _REFERENCES}}, flags)

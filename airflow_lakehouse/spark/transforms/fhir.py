@@ -15,13 +15,14 @@ if TYPE_CHECKING:
 
 CODING: Final = "STRUCT<system: STRING, code: STRING, display: STRING>"
 CONCEPT: Final = f"STRUCT<coding: ARRAY<{CODING}>, text: STRING>"
-REFERENCE: Final = "STRUCT<reference: STRING, type: STRING>"
 PERIOD: Final = "STRUCT<start: STRING, `end`: STRING>"
 
 BAD_FIELD: Final = "BAD_FIELD"
 """Flag: a field is not of the kind FHIR gives it; it is null here, its text is in bronze."""
 BAD_TIME: Final = "BAD_TIME"
 """Flag: a date or time is not one; the column is null, the text is kept."""
+ENTERED_IN_ERROR: Final = "ENTERED_IN_ERROR"
+"""Flag: the source says that the record should not have been made. The row stays, and gives way to any other."""
 
 _YEAR: Final = "(?!0000)[0-9]{4}"
 _DAY: Final = f"{_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
@@ -138,20 +139,6 @@ def _date_part(text: str) -> str:
     return f"CASE WHEN {text} RLIKE '^{_YEAR}(?:-[0-9]{{2}}){{0,2}}$' THEN {text} END"
 
 
-def reference_id(reference: str, resource_type: str) -> str:
-    """Return the id a reference names, if it names a resource of that type.
-
-    Relative, absolute and versioned references, and urns that the record's Bundle resolves; contained,
-    conditional and logical references name no resource by id and give null.
-
-    :param reference: SQL expression of the reference's text; the row has ``bundle_refs``.
-    :param resource_type: such as ``Patient``.
-    """
-    resolved = f"coalesce(try_element_at(bundle_refs, {reference}), {reference})"
-    pattern = f"(?:^|/){resource_type}/([A-Za-z0-9.-]{{1,64}})(?:/_history/[^/]+)?$"
-    return f"nullif(regexp_extract({resolved}, '{pattern}', 1), '')"
-
-
 def preferred_coding(concept: str, systems: tuple[str, ...]) -> str:
     """Return the coding of the first of these systems, else the first coding with a code.
 
@@ -179,6 +166,14 @@ def concept_text(concept: str, coding: str) -> str:
     :param coding: SQL expression of the coding that was preferred.
     """
     return f"coalesce({concept}.text, {coding}.display)"
+
+
+def entered_in_error(status: str) -> str:
+    """Return the condition that a status withdraws the record.
+
+    :param status: SQL expression of the status.
+    """
+    return f"{status} = 'entered-in-error'"
 
 
 def flags(*conditions: tuple[str, str]) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.transforms import fhir
+from airflow_lakehouse.spark.transforms import fhir, references
 from airflow_lakehouse.spark.transforms.columns import with_columns
 
 if TYPE_CHECKING:
@@ -23,9 +23,10 @@ _VALUE: Final = (
 )
 _COMPONENT: Final = f"STRUCT<code {fhir.CONCEPT}, {_VALUE}>"
 SCHEMA: Final = (
-    f"status STRING, category ARRAY<{fhir.CONCEPT}>, code {fhir.CONCEPT}, subject {fhir.REFERENCE},"
-    f" encounter {fhir.REFERENCE}, effectiveDateTime STRING, effectiveInstant STRING, effectivePeriod {fhir.PERIOD},"
-    f" issued STRING, {_VALUE}, component ARRAY<{_COMPONENT}>"
+    f"status STRING, category ARRAY<{fhir.CONCEPT}>, code {fhir.CONCEPT}, subject {references.REFERENCE},"
+    f" encounter {references.REFERENCE}, {references.CONTAINED},"
+    f" effectiveDateTime STRING, effectiveInstant STRING, effectivePeriod {fhir.PERIOD}, issued STRING,"
+    f" {_VALUE}, component ARRAY<{_COMPONENT}>"
 )
 _TIMES: Final = {
     "effectiveDateTime": "r.effectiveDateTime",
@@ -46,6 +47,7 @@ _KINDS: Final = {
     "dateTime": "valueDateTime",
     "Period": "valuePeriod",
 }
+_REFERENCES: Final = {"subject": "r.subject", "encounter": "r.encounter"}
 TWO_VALUES: Final = "TWO_VALUES"
 """Flag: more than one value[x]; the first in FHIR's order is taken, the text is in bronze."""
 INEXACT_NUMBER: Final = "INEXACT_NUMBER"
@@ -62,8 +64,8 @@ def observations(rows: DataFrame) -> DataFrame:
     source = " ".join(f"WHEN {sql} IS NOT NULL THEN '{name}'" for name, sql in _TIMES.items())
     columns = {
         "parent_id": "resource_id",
-        "patient_id": fhir.reference_id("r.subject.reference", "Patient"),
-        "encounter_id": fhir.reference_id("r.encounter.reference", "Encounter"),
+        "patient_id": references.named_id("subject", "Patient"),
+        "encounter_id": references.named_id("encounter", "Encounter"),
         "status": "r.status",
         "category": "get(get(r.category, 0).coding, 0).code",
         "obs_time": "as_instant",
@@ -81,8 +83,13 @@ def observations(rows: DataFrame) -> DataFrame:
         .selectExpr("*", f"{fhir.instant('time_text')} AS as_instant")
         .selectExpr("*", f"{fhir.precision('time_text', 'as_instant')} AS precise")
     )
-    flags = fhir.flags(("time_text IS NOT NULL AND precise IS NULL", fhir.BAD_TIME))
-    return with_columns(read, rows, columns, flags)
+    flags = fhir.flags(
+        ("time_text IS NOT NULL AND precise IS NULL", fhir.BAD_TIME),
+        (references.is_bad(*_REFERENCES), references.BAD_REFERENCE),
+        (fhir.entered_in_error("r.status"), fhir.ENTERED_IN_ERROR),
+    )
+    read = references.with_references(read, _REFERENCES)
+    return with_columns(read, rows, {**columns, **{name: name for name in _REFERENCES}}, flags)
 
 
 def _own_part() -> str:
@@ -114,6 +121,7 @@ def with_components(rows: DataFrame) -> DataFrame:
         "parent_observation_id": "CASE WHEN part_no > 0 THEN parent_id END",
         "obs_code": f"coalesce({coding}.code, part.code.text)",
         "obs_code_system": f"{coding}.system",
+        "codings": "part.code.coding",
         "obs_code_text": fhir.concept_text("part.code", coding),
         "value_type": f"CASE {kinds} END",
         "value_number": number,

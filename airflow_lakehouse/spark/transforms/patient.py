@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.transforms import fhir
+from airflow_lakehouse.spark.transforms import fhir, references
 from airflow_lakehouse.spark.transforms.columns import with_columns
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ SCHEMA: Final = (
     " name ARRAY<STRUCT<`use`: STRING, family: STRING, given: ARRAY<STRING>, text: STRING>>,"
     " address ARRAY<STRUCT<`use`: STRING, city: STRING, state: STRING, postalCode: STRING, country: STRING>>,"
     f" identifier ARRAY<STRUCT<`use`: STRING, system: STRING, value: STRING, type: {fhir.CONCEPT}>>,"
-    f" extension ARRAY<{_EXTENSION}>, link ARRAY<STRUCT<type: STRING, other: {fhir.REFERENCE}>>"
+    f" extension ARRAY<{_EXTENSION}>, link ARRAY<STRUCT<type: STRING, other: {references.REFERENCE}>>,"
+    f" {references.CONTAINED}"
 )
 
 
@@ -32,7 +33,7 @@ def patients(rows: DataFrame) -> DataFrame:
     """
     name = _preferred("r.name", "use", ("official", "usual"))
     address = _preferred("r.address", "use", ("home",))
-    replaced = "try_element_at(filter(r.link, l -> l.type = 'replaced-by'), 1).other.reference"
+    replaced = "try_element_at(filter(r.link, l -> l.type = 'replaced-by'), 1).other"
     columns = {
         "patient_id": "resource_id",
         "family": f"{name}.family",
@@ -54,10 +55,11 @@ def patients(rows: DataFrame) -> DataFrame:
         "postal_code": f"{address}.postalCode",
         "country": f"{address}.country",
         "active": "r.active",
-        "replaced_by": fhir.reference_id(replaced, "Patient"),
+        "replaced_by": references.named_id("replacement", "Patient"),
     }
     flags = fhir.flags((fhir.not_a_time("r.birthDate", "r.deceasedDateTime"), fhir.BAD_TIME))
-    return with_columns(fhir.read_body(rows, SCHEMA), rows, columns, flags)
+    read = references.with_references(fhir.read_body(rows, SCHEMA), {"replacement": replaced})
+    return with_columns(read, rows, columns, flags)
 
 
 def _preferred(items: str, field: str, values: tuple[str, ...]) -> str:
