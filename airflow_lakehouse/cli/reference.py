@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse import cli
-from airflow_lakehouse.tables import ALL, NAMESPACES, Partition, Table
+from airflow_lakehouse.tables import ALL, NAMESPACES, Column, Partition, Table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,6 +62,7 @@ _FLAGS: Final = (
         "spark.transforms.encounter",
         "spark.transforms.observation",
         "spark.transforms.doc_blocks",
+        "spark.orphans",
     ),
 )
 _FLAG: Final = "Flag: "
@@ -144,10 +145,14 @@ def _table(table: Table) -> str:
     lines += [f"- {fact}" for fact in facts]
     lines += ["", "| column | type | null | meaning |", "|---|---|---|---|"]
     lines += [
-        f"| `{one.name}` | `{one.type}` | {'no' if one.required else 'yes'} | {_cell(one.doc)} |"
+        f"| `{one.name}` | `{one.type}` | {'no' if one.required else 'yes'} | {_cell(_meaning(one))} |"
         for one in table.columns
     ]
     return "\n".join([*lines, ""])
+
+
+def _meaning(column: Column) -> str:
+    return f"{column.doc} (a row of `{column.refers_to}`)" if column.refers_to else column.doc
 
 
 def _names(names: tuple[str, ...]) -> str:

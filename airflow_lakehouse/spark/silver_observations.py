@@ -6,12 +6,13 @@ are collisions. When one of them changes, all that share a key with it, before o
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark import conform, delta
+from airflow_lakehouse.spark import conform, delta, orphans
 from airflow_lakehouse.spark.transforms import fhir, versions
 from airflow_lakehouse.spark.transforms.observation import observations, with_components
-from airflow_lakehouse.tables import bronze, silver
+from airflow_lakehouse.tables import bronze, by_name, silver
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -38,6 +39,7 @@ def refresh(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Wate
     named = _affected(work, seen, now)
     ids = named if named is None else _with_rivals(work, named)
     rows, counts = _read(work, ids, "observations")
+    rows = orphans.flagged(work, silver.OBSERVATION, rows, ids)
     lost = work.keep(place(rows), "observations_lost")
     # Rivals were read to judge the keys they share; what else they hold has not changed and is not looked at.
     keys = None if named is None else _keys(work, rows, named)
@@ -55,14 +57,16 @@ def refresh(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Wate
 
 
 def _affected(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Watermark) -> DataFrame | None:
-    """Return what changed since the older of the two watermarks; None for everything."""
-    named = None
-    for mark in {id(mark): mark for mark in seen.values()}.values():
+    """Return what changed since the older of the two watermarks, and whose flags must; None for everything."""
+    found = []
+    for name, mark in seen.items():
         ids = conform.affected(work, SOURCE, mark, now)
-        if ids is None:
+        if ids is None or mark is None:
             return None
-        named = ids if named is None else named.unionByName(ids)
-    return None if named is None else work.keep(named.distinct(), "observations_named")
+        moved = orphans.moved(work, by_name(name), _IDENTITY, mark, now)
+        found += [ids] if moved is None else [ids, moved]
+    named = reduce(lambda left, right: left.unionByName(right), found)
+    return work.keep(named.distinct(), "observations_named")
 
 
 def _read(work: Work, ids: DataFrame | None, name: str) -> tuple[DataFrame, dict[str, int]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark import conform, delta
+from airflow_lakehouse.spark import conform, delta, orphans
 from airflow_lakehouse.spark.transforms import versions
 from airflow_lakehouse.spark.transforms.condition import conditions
 from airflow_lakehouse.spark.transforms.encounter import encounters
@@ -13,6 +13,8 @@ from airflow_lakehouse.spark.transforms.patient import patients
 from airflow_lakehouse.tables import bronze, silver
 
 if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
     from airflow_lakehouse.spark.conform import Outcome, Transform, Work
     from airflow_lakehouse.tables import Table
 
@@ -47,11 +49,12 @@ def refresh(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: 
     :param now: the watermark this run leaves.
     """
     target = made.target
-    ids = conform.affected(work, made.source, seen, now)
+    ids = _affected(work, made, seen, now)
     rows, counts = conform.current(
         work, conform.only(work.live(made.source), ids), target.keep or silver.KEEP_NEWEST, target.name
     )
-    wanted = made.transform(rows).select(*target.column_names)
+    wanted = work.keep(made.transform(rows).select(*target.column_names), f"{target.name}_wanted")
+    wanted = orphans.flagged(work, target, wanted, ids)
     changes = None
     if not conform.is_empty(work, target):
         id_column = target.key[-1]
@@ -59,3 +62,12 @@ def refresh(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: 
         changes = conform.operations(target, wanted, conform.only(work.read(target), known, target.key))
     expected = counts.get(versions.WINNER, 0) if ids is None else None
     return conform.Outcome(conform.apply(work, target, changes, wanted, now), counts, expected)
+
+
+def _affected(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: delta.Watermark) -> DataFrame | None:
+    """Return the resources that changed, and those whose flags must change; None for all."""
+    ids = conform.affected(work, made.source, seen, now)
+    if ids is None or seen is None:
+        return None
+    moved = orphans.moved(work, made.target, made.target.key[-1], seen, now)
+    return ids if moved is None else work.keep(ids.unionByName(moved).distinct(), f"{made.target.name}_named")

@@ -44,8 +44,11 @@ def _reference(name: str, what: str) -> Column:
     return Column(name, REFERENCE, f"Reference to {what}: kind, type, id, base URL and version, whatever its form")
 
 
+_PATIENT_NAME: Final = "silver_dim_patient"
+_ENCOUNTER_NAME: Final = "silver_fct_encounter"
+
 PATIENT: Final = Table(
-    name="silver_dim_patient",
+    name=_PATIENT_NAME,
     namespace="silver",
     grain="one row per source system and patient",
     columns=(
@@ -69,7 +72,12 @@ PATIENT: Final = Table(
         Column("postal_code", "string", "Postal code of the chosen address"),
         Column("country", "string", "Country of the chosen address"),
         Column("active", "boolean", "Whether the record is in use, as sent"),
-        Column("replaced_by", "string", "Patient that replaces this one (link of type replaced-by)"),
+        Column(
+            "replaced_by",
+            "string",
+            "Patient that replaces this one (link of type replaced-by)",
+            refers_to=_PATIENT_NAME,
+        ),
         *_LINEAGE,
     ),
     key=("source_system", "patient_id"),
@@ -77,12 +85,12 @@ PATIENT: Final = Table(
     reads=(bronze.PATIENT.name,),
 )
 ENCOUNTER: Final = Table(
-    name="silver_fct_encounter",
+    name=_ENCOUNTER_NAME,
     namespace="silver",
     grain="one row per source system and encounter",
     columns=(
         Column("encounter_id", "string", "FHIR logical id of the encounter", required=True),
-        Column("patient_id", "string", "Patient the encounter is about"),
+        Column("patient_id", "string", "Patient the encounter is about", refers_to=_PATIENT_NAME),
         Column("status", "string", "planned, in-progress, finished ..."),
         Column("class_code", "string", "Class: AMB, IMP, EMER ..."),
         Column("class_system", "string", "Code system of the class"),
@@ -94,7 +102,7 @@ ENCOUNTER: Final = Table(
         Column("period_end", "timestamp", "End; null while the encounter is open"),
         Column("period_end_text", "string", "End exactly as sent"),
         Column("length_of_stay_hours", "double", "End minus start, hours; null when open, partial or reversed"),
-        Column("part_of_id", "string", "Encounter this one is part of"),
+        Column("part_of_id", "string", "Encounter this one is part of", refers_to=_ENCOUNTER_NAME),
         Column("service_provider_id", "string", "Organization that provides it"),
         _reference("subject", "whom the encounter is about"),
         _reference("part_of", "the encounter this one is part of"),
@@ -104,10 +112,10 @@ ENCOUNTER: Final = Table(
     key=("source_system", "encounter_id"),
     keep=KEEP_NEWEST,
     partitions=(Partition("encounter_id", "bucket", 4),),
-    reads=(bronze.ENCOUNTER.name,),
+    reads=(bronze.ENCOUNTER.name, bronze.PATIENT.name),
 )
 _OBSERVATION: Final = (
-    Column("patient_id", "string", "Patient the observation is about"),
+    Column("patient_id", "string", "Patient the observation is about", refers_to=_PATIENT_NAME),
     Column("obs_time", "timestamp", "When it was observed; null where known only to the month or year"),
     Column("obs_code", "string", "Code: the LOINC coding, else the first coding, else the text"),
     Column("obs_code_system", "string", "Code system of obs_code"),
@@ -121,7 +129,7 @@ _OBSERVATION: Final = (
         "observation_id", "string", "FHIR logical id; a component's is its parent's, '#' and its place", required=True
     ),
     Column("parent_observation_id", "string", "Observation this row is a component of"),
-    Column("encounter_id", "string", "Encounter it was made in"),
+    Column("encounter_id", "string", "Encounter it was made in", refers_to=_ENCOUNTER_NAME),
     Column("status", "string", "registered, preliminary, final, amended ..."),
     Column("category", "string", "First category code"),
     Column("value_type", "string", "Quantity, CodeableConcept, string ...: the X of value[x]"),
@@ -148,7 +156,7 @@ OBSERVATION: Final = Table(
     key=_OBSERVATION_KEY,
     keep=KEEP_NEWEST,
     partitions=(Partition("patient_id", "bucket", 8),),
-    reads=(bronze.OBSERVATION.name,),
+    reads=(bronze.OBSERVATION.name, bronze.PATIENT.name, bronze.ENCOUNTER.name),
     doc=(
         "Rows that share the grain with a newer one, or lack a part of it, are in silver_observation_collisions. Of two"
         " with one key, a row flagged ENTERED_IN_ERROR gives way to any other."
@@ -166,7 +174,7 @@ COLLISIONS: Final = Table(
     ),
     key=("source_system", "observation_id"),
     keep=KEEP_NEWEST,
-    reads=(bronze.OBSERVATION.name,),
+    reads=(bronze.OBSERVATION.name, bronze.PATIENT.name, bronze.ENCOUNTER.name),
 )
 CONDITION: Final = Table(
     name="silver_fct_condition",
@@ -174,8 +182,8 @@ CONDITION: Final = Table(
     grain="one row per source system and condition",
     columns=(
         Column("condition_id", "string", "FHIR logical id of the condition", required=True),
-        Column("patient_id", "string", "Patient who has it"),
-        Column("encounter_id", "string", "Encounter it was recorded in"),
+        Column("patient_id", "string", "Patient who has it", refers_to=_PATIENT_NAME),
+        Column("encounter_id", "string", "Encounter it was recorded in", refers_to=_ENCOUNTER_NAME),
         Column("code", "string", "SNOMED CT code, else ICD-10, else the first coding, else the text"),
         Column("code_system", "string", "Code system of the code"),
         Column("code_text", "string", "The code in words"),
@@ -192,7 +200,7 @@ CONDITION: Final = Table(
     ),
     key=("source_system", "condition_id"),
     keep=KEEP_NEWEST,
-    reads=(bronze.CONDITION.name,),
+    reads=(bronze.CONDITION.name, bronze.PATIENT.name, bronze.ENCOUNTER.name),
 )
 DOC_BLOCKS: Final = Table(
     name="silver_fct_doc_blocks",

@@ -34,12 +34,15 @@ class Column:
         an array of structs, or ``map<string,string>``.
     :param doc: meaning and unit, one sentence; becomes the column comment and the data dictionary.
     :param required: never null.
+    :param refers_to: name of the table whose rows this column names, by the last column of its key and in the same
+        source system; the row may be missing there.
     """
 
     name: str
     type: str
     doc: str
     required: bool = False
+    refers_to: str = ""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -102,7 +105,7 @@ class Table:
     :param key: columns that identify a row; no two rows share one.
     :param keep: which row of a key wins where several arrive; None where a key can arrive only once.
     :param partitions: the partition spec, possibly empty.
-    :param reads: names of the tables this one is built from.
+    :param reads: names of the tables this one is built from, its rows' own first; the others decide flags and links.
     :param doc: what else a reader must know.
     """
 

@@ -68,7 +68,7 @@ def _marks(catalog: Catalog, table: Table, dead: list[tuple[str, str]]) -> Marks
     """Return what a silver table has seen and what there is; an empty bronze counts as seen."""
     now = delta.present(catalog, _sources(table), dead)
     seen = delta.stored(catalog, table)
-    if seen is None and set(now.sources.values()) == {"none"}:
+    if seen is None and now.snapshot(_sources(table)[0]) is None:
         return now, now
     return seen, now
 
