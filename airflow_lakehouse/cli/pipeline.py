@@ -29,6 +29,7 @@ class Request:
     :param through: the last stage.
     :param max_bad_ratio: see :class:`airflow_lakehouse.spark.jobs.JobArguments`.
     :param reason: see there.
+    :param recompute: see there.
     :param job: the first stage: loading the drop, or trying rejects again.
     """
 
@@ -39,6 +40,7 @@ class Request:
     max_bad_ratio: float | None = None
     reason: str | None = None
     job: str = LOAD
+    recompute: bool = False
 
 
 def run_pipeline(request: Request) -> dict[str, Any]:
@@ -54,6 +56,7 @@ def run_pipeline(request: Request) -> dict[str, Any]:
         source_system=request.source_system,
         max_bad_ratio=request.max_bad_ratio,
         reason=request.reason,
+        recompute=request.recompute,
     )
     seconds: dict[str, float] = {}
     if request.job == LOAD:
@@ -123,6 +126,7 @@ def _summary(results: list[JobResult], seconds: dict[str, float]) -> dict[str, A
         "records": bronze.records,
         "tables": tables,
         "quarantine": bronze.quarantine,
+        "totals": {name: rows for result in results for name, rows in result.totals.items()},
         "reconciled": all(result.reconciled for result in results),
         "seconds": seconds,
     }

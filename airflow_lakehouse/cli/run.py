@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-bad-ratio", metavar="SHARE", help="fail, after all is written, if more records are rejected: 0 to 1"
     )
+    parser.add_argument("--recompute", action="store_true", help="make silver anew from all of bronze")
     parser.add_argument("--parser", action="append", default=[], metavar="FILE", help="a parser plugin of one file")
 
 
@@ -38,7 +39,14 @@ def run(options: argparse.Namespace) -> int:
     """
     profile = Profile(options.warehouse, raw=options.raw, ocr=options.ocr, parsers=tuple(options.parser))
     try:
-        request = Request(profile, options.dt, options.source_system, options.through, options.max_bad_ratio)
+        request = Request(
+            profile,
+            options.dt,
+            options.source_system,
+            options.through,
+            options.max_bad_ratio,
+            recompute=options.recompute,
+        )
         summary = run_pipeline(request)
     except LakehouseError as error:
         sys.stderr.write(f"lakehouse run: {error}\n")

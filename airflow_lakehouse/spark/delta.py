@@ -6,7 +6,7 @@ versions were dead then. It cannot be lost without the data it describes, nor ru
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _PREFIX: Final = "lakehouse."
 _SOURCE: Final = "src."
+_TOTAL: Final = "total."
 _DEAD: Final = "dead-files"
 _NONE: Final = "none"
 
@@ -34,14 +35,24 @@ class Watermark:
 
     :param sources: bronze table name to the id of its snapshot, or ``none``.
     :param dead: digest of the file versions that were dead.
+    :param totals: class to rows of the table's own source, over all runs (:mod:`airflow_lakehouse.spark.totals`).
     """
 
     sources: dict[str, str]
     dead: str
+    totals: dict[str, int] = field(default_factory=dict, compare=False)
 
     def properties(self) -> dict[str, str]:
         """Return the watermark as snapshot properties, without the common prefix."""
-        return {**{f"{_SOURCE}{name}": id_ for name, id_ in self.sources.items()}, _DEAD: self.dead}
+        sources = {f"{_SOURCE}{name}": id_ for name, id_ in self.sources.items()}
+        return {**sources, **{f"{_TOTAL}{name}": str(rows) for name, rows in self.totals.items()}, _DEAD: self.dead}
+
+    def of(self, tables: Sequence[Table]) -> Watermark:
+        """Return the part of the watermark that is about some tables.
+
+        :param tables: bronze tables.
+        """
+        return Watermark({table.name: self.sources[table.name] for table in tables}, self.dead)
 
     def snapshot(self, table: Table) -> int | None:
         """Return the snapshot of a bronze table that was seen, or None.
@@ -64,7 +75,15 @@ def present(catalog: Catalog, sources: Sequence[Table], dead: Sequence[tuple[str
         found = find_table(catalog, table.identifier)
         snapshot = found.current_snapshot() if found else None
         ids[table.name] = str(snapshot.snapshot_id) if snapshot else _NONE
-    return Watermark(ids, sha256(repr(sorted(dead)).encode()).hexdigest()[:16])
+    return Watermark(ids, digest(dead))
+
+
+def digest(dead: Sequence[tuple[str, str]]) -> str:
+    """Return what stands for a set of dead file versions.
+
+    :param dead: the file versions.
+    """
+    return sha256(repr(sorted(dead)).encode()).hexdigest()[:16]
 
 
 def stored(catalog: Catalog, target: Table) -> Watermark | None:
@@ -82,35 +101,38 @@ def stored(catalog: Catalog, target: Table) -> Watermark | None:
         own = {name.removeprefix(_PREFIX): value for name, value in summary.items() if name.startswith(_PREFIX)}
         if _DEAD in own:
             sources = {name.removeprefix(_SOURCE): id_ for name, id_ in own.items() if name.startswith(_SOURCE)}
-            return Watermark(sources, own[_DEAD])
+            totals = {name.removeprefix(_TOTAL): int(rows) for name, rows in own.items() if name.startswith(_TOTAL)}
+            return Watermark(sources, own[_DEAD], totals)
         parent = snapshot.parent_snapshot_id
         snapshot = found.snapshot_by_id(parent) if parent is not None else None
     return None
 
 
-def added_rows(spark: SparkSession, catalog: Catalog, table: Table, since: int | None) -> DataFrame | None:
+def added_rows(
+    spark: SparkSession, catalog: Catalog, table: Table, since: int | None, until: int | None
+) -> DataFrame | None:
     """Return the rows that were added to a bronze table after a snapshot.
 
     :param spark: the session.
     :param catalog: the catalog.
     :param table: the bronze table.
     :param since: snapshot that was seen; None for the beginning.
+    :param until: the last snapshot that counts.
     :return: None where the delta cannot be told and everything must be read: the snapshot was expired, or the table
         was rolled back behind it. Iceberg would fail on the one and ignore the other.
     """
     found = find_table(catalog, table.identifier)
-    if since is None or found is None or not _only_grew(found, since):
+    if since is None or until is None or found is None or not _only_grew(found, since, until):
         return None
-    snapshot = found.current_snapshot()
-    if snapshot is not None and snapshot.snapshot_id == since:
+    if since == until:
         # Iceberg fails on a range without a commit in it; another table of the drop has changed, this one has not.
         return spark.table(schema.qualified(table)).where("false")
     reader = spark.read.format("iceberg").option("start-snapshot-id", str(since))
-    return reader.load(schema.qualified(table))
+    return reader.option("end-snapshot-id", str(until)).load(schema.qualified(table))
 
 
-def _only_grew(table: IcebergTable, since: int) -> bool:
-    snapshot = table.current_snapshot()
+def _only_grew(table: IcebergTable, since: int, until: int) -> bool:
+    snapshot = table.snapshot_by_id(until)
     while snapshot is not None:
         if snapshot.snapshot_id == since:
             return True

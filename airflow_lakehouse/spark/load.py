@@ -136,11 +136,12 @@ def _summary(snapshot: Any) -> dict[str, str]:
     return dict(snapshot.summary.additional_properties) if snapshot.summary else {}
 
 
-def row_count(catalog: Catalog, table: Table) -> int:
+def row_count(catalog: Catalog, table: Table, snapshot: int | None = None) -> int:
     """Return how many rows a table has; from metadata alone where nothing was deleted.
 
     :param catalog: the catalog.
     :param table: the table.
+    :param snapshot: an earlier snapshot of it; None for the one readers see.
     """
     found = find_table(catalog, table.identifier)
-    return found.scan().count() if found and found.current_snapshot() else 0
+    return found.scan(snapshot_id=snapshot).count() if found and found.current_snapshot() else 0

@@ -8,9 +8,11 @@ from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import BadRatioError, ReconciliationError
-from airflow_lakehouse.spark import schema
+from airflow_lakehouse.spark import load, schema
 from airflow_lakehouse.spark.catalog import find_table
-from airflow_lakehouse.tables import bronze, by_name, ops
+from airflow_lakehouse.spark.totals import BRONZE_CLASSES, COMPONENT
+from airflow_lakehouse.spark.transforms.versions import WINNER
+from airflow_lakehouse.tables import bronze, by_name, ops, silver
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -19,9 +21,17 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from airflow_lakehouse.spark.conform import Outcome
+    from airflow_lakehouse.spark.delta import Watermark
     from airflow_lakehouse.spark.ledger import Entry
     from airflow_lakehouse.tables import Table
 
+RECOMPUTE: Final = (
+    "if silver was changed by hand, make it anew: `lakehouse run RAW --warehouse DIR --recompute`, or"
+    " arguments={'recompute': True} of the bronze_to_silver task; else keep the warehouse and report it with"
+    " ops.reconciliation"
+)
+STORED: Final = "stored"
+"""Class of the rows a table has, beside the classes they were counted in."""
 Count = tuple[str, str, str, int]
 """Stage, table, class, rows."""
 
@@ -127,6 +137,41 @@ def check_silver(spark: SparkSession, catalog: Catalog, outcomes: dict[str, Outc
     wrong = _doubled(spark, [by_name(name) for name, outcome in outcomes.items() if outcome.change.added])
     if wrong:
         raise ReconciliationError(f"more than one row of a key in {', '.join(wrong)}")
+
+
+def check_totals(catalog: Catalog, totals: dict[str, dict[str, int]], there: Watermark, run_id: str) -> None:
+    """Compare the classes of all bronze rows with what bronze and silver hold, and record both.
+
+    Every row of bronze is in one class, and every winner and every component is a row of silver or a collision.
+
+    :param catalog: the catalog.
+    :param totals: silver table to class to rows, over all runs.
+    :param there: the snapshots of bronze that were read.
+    :param run_id: the run.
+    :raises ReconciliationError: when they differ; the counts were recorded.
+    """
+    rows: list[Count] = []
+    wrong = []
+    for name, classes in sorted(totals.items()):
+        source = by_name(by_name(name).reads[0])
+        stored = load.row_count(catalog, source, there.snapshot(source))
+        placed = sum(load.row_count(catalog, table) for table in _places(by_name(name)))
+        rows += [("total", name, class_, count) for class_, count in sorted(classes.items())]
+        rows += [("total", name, STORED, placed), ("total", source.name, STORED, stored)]
+        classified = sum(classes.get(class_, 0) for class_ in BRONZE_CLASSES)
+        made = classes.get(WINNER, 0) + classes.get(COMPONENT, 0)
+        wrong += [f"{source.name}: {classified} classified, {stored} stored"] if classified != stored else []
+        wrong += [f"{name}: {made} made, {placed} stored"] if made != placed else []
+    record(catalog, rows, run_id)
+    if wrong:
+        raise ReconciliationError(
+            f"rows went missing or were doubled over all runs ({'; '.join(wrong)})", remedy=RECOMPUTE
+        )
+
+
+def _places(table: Table) -> tuple[Table, ...]:
+    """Return the tables that hold what a table's source gives."""
+    return (table, silver.COLLISIONS) if table is silver.OBSERVATION else (table,)
 
 
 def _doubled(spark: SparkSession, tables: Sequence[Table]) -> list[str]:

@@ -52,7 +52,8 @@ def _affected(
 
     if work.full or seen is None or seen.dead != now.dead:
         return None
-    added = delta.added_rows(work.spark, work.catalog, bronze.DOCS_TEXT, seen.snapshot(bronze.DOCS_TEXT))
+    text = bronze.DOCS_TEXT
+    added = delta.added_rows(work.spark, work.catalog, text, seen.snapshot(text), now.snapshot(text))
     if added is None:
         return None
     relinked = live.select(*_DOCUMENT, "source_uri").distinct().join(linked, list(_FILE), "left")

@@ -6,10 +6,11 @@ are collisions. When one of them changes, all that share a key with it, before o
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark import conform, delta, orphans
+from airflow_lakehouse.spark import conform, delta, orphans, totals
 from airflow_lakehouse.spark.transforms import fhir, versions
 from airflow_lakehouse.spark.transforms.observation import observations, with_components
 from airflow_lakehouse.tables import bronze, by_name, silver
@@ -25,6 +26,7 @@ TARGETS: Final = (silver.OBSERVATION, silver.COLLISIONS)
 SOURCE: Final = bronze.OBSERVATION
 _GRAIN: Final = silver.OBSERVATION.key
 _IDENTITY: Final = "coalesce(parent_observation_id, observation_id)"
+_RESOURCE: Final = (conform.RESOURCE[0], f"{_IDENTITY} AS {conform.RESOURCE[1]}")
 
 
 def refresh(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Watermark) -> dict[str, Outcome]:
@@ -46,6 +48,7 @@ def refresh(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Wate
     outcomes = {}
     n_lost = lost.count()
     expected = {silver.OBSERVATION.name: rows.count() - n_lost, silver.COLLISIONS.name: n_lost}
+    now = replace(now, totals=_totals(work, rows, ids, counts, seen))
     for target, how in ((silver.OBSERVATION, "left_anti"), (silver.COLLISIONS, "inner")):
         mine = rows.join(F.broadcast(lost), list(silver.COLLISIONS.key), how).select(*target.column_names)
         wanted, present = _scope(mine, keys, named), _scope(work.read(target), keys, named)
@@ -53,7 +56,29 @@ def refresh(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Wate
         change = conform.apply(work, target, changes, wanted, now)
         outcomes[target.name] = conform.Outcome(change, expected=expected[target.name] if named is None else None)
     outcomes[silver.OBSERVATION.name].classes = counts
+    outcomes[silver.OBSERVATION.name].totals = now.totals
     return outcomes
+
+
+def _totals(
+    work: Work, rows: DataFrame, ids: DataFrame | None, counts: dict[str, int], seen: dict[str, delta.Watermark | None]
+) -> dict[str, int]:
+    """Return class to rows over all runs: those of bronze, and the components made of them."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    is_component = F.col("parent_observation_id").isNotNull()
+    made = rows.where(is_component).count()
+    marks = [seen.get(target.name) for target in TARGETS]
+    # After a run that was killed between the two commits, no mark tells what both tables hold.
+    mark = marks[0] if marks[0] == marks[1] else None
+    if ids is not None:
+        parts = [work.read(one).where(is_component).selectExpr(*_RESOURCE) for one in TARGETS]
+        held = parts[0].unionByName(parts[1])
+        if mark is not None and totals.COMPONENT in mark.totals:
+            made += mark.totals[totals.COMPONENT] - conform.only(held, ids).count()
+        else:
+            made += held.join(ids, list(conform.RESOURCE), "left_anti").count()
+    return {**totals.count(work, SOURCE, ids, counts, mark), totals.COMPONENT: made}
 
 
 def _affected(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Watermark) -> DataFrame | None:
@@ -77,7 +102,7 @@ def _read(work: Work, ids: DataFrame | None, name: str) -> tuple[DataFrame, dict
 
 def _occupied(work: Work) -> DataFrame:
     """Return resource and grain of every observation silver knows, kept or collided."""
-    parts = [work.read(target).selectExpr(*_GRAIN, f"{_IDENTITY} AS resource_id") for target in TARGETS]
+    parts = [work.read(target).selectExpr(*_GRAIN, _RESOURCE[1]) for target in TARGETS]
     return parts[0].unionByName(parts[1])
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark import conform, delta, orphans
+from airflow_lakehouse.spark import conform, delta, orphans, totals
 from airflow_lakehouse.spark.transforms import versions
 from airflow_lakehouse.spark.transforms.condition import conditions
 from airflow_lakehouse.spark.transforms.encounter import encounters
@@ -61,7 +61,9 @@ def refresh(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: 
         known = ids.withColumnRenamed("resource_id", id_column) if ids is not None else None
         changes = conform.operations(target, wanted, conform.only(work.read(target), known, target.key))
     expected = counts.get(versions.WINNER, 0) if ids is None else None
-    return conform.Outcome(conform.apply(work, target, changes, wanted, now), counts, expected)
+    total = totals.count(work, made.source, ids, counts, seen)
+    change = conform.apply(work, target, changes, wanted, replace(now, totals=total))
+    return conform.Outcome(change, counts, expected, total)
 
 
 def _affected(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: delta.Watermark) -> DataFrame | None:

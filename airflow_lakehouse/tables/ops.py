@@ -45,10 +45,14 @@ RECONCILIATION: Final = Table(
     grain="one row per run, stage, table and class of rows",
     columns=(
         Column("run_id", "string", "Run", required=True),
-        Column("stage", "string", "bronze or silver", required=True),
+        Column("stage", "string", "bronze or silver, for one run; total, over all runs", required=True),
         Column("table_name", "string", "Table the counts are about", required=True),
         Column(
-            "class", "string", "read, loaded, quarantine; input, winner, superseded, collision, excluded", required=True
+            "class",
+            "string",
+            "bronze: read, loaded; silver: winner, superseded, excluded, rows, added, updated, deleted; total: winner,"
+            " superseded, excluded, replaced, component, stored",
+            required=True,
         ),
         Column("rows", "long", "Rows in that class", required=True),
         Column("recorded_at", "timestamp", "When it was counted", required=True),

@@ -10,11 +10,12 @@ from airflow_lakehouse.spark import delta, load, reconcile, silver_documents, si
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.conform import Work
 from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.files import delete_folder
 from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.session import stamp
-from airflow_lakehouse.tables import silver
+from airflow_lakehouse.tables import ops, silver
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -37,18 +38,23 @@ def run(arguments: JobArguments) -> JobResult:
     catalog = load_pyiceberg(arguments.profile)
     result = JobResult(arguments.run_id)
     dead = Ledger(catalog).dead_versions()
-    stale = {table.name: marks for table in silver.TABLES if (marks := _marks(catalog, table, dead))[0] != marks[1]}
+    sources = {source.name: source for table in silver.TABLES for source in _sources(table)}
+    there = delta.present(catalog, list(sources.values()), dead)
+    marks = {table.name: _marks(catalog, table, there) for table in silver.TABLES}
+    stale = {name: both for name, both in marks.items() if both[0] != both[1] or (arguments.recompute and both[0])}
     load.ensure_tables(catalog)
     if stale:
+        evolve(catalog, (*silver.TABLES, *ops.TABLES))
         with job_session(arguments.profile) as spark:
             stamp(spark, {"run-id": arguments.run_id, "job": NAME})
             area = f"{arguments.staging_area}-silver"
             try:
-                outcomes = _refresh(Work(spark, catalog, area, dead), stale)
+                outcomes = _refresh(Work(spark, catalog, area, dead, there, arguments.recompute), stale)
             finally:
                 delete_folder(area)
             _report(result, outcomes)
             reconcile.check_silver(spark, catalog, outcomes, arguments.run_id)
+            reconcile.check_totals(catalog, result.totals, there, arguments.run_id)
     if not result.tables:
         result.status = "unchanged"
     result.seconds["silver"] = round(time.monotonic() - started, 3)
@@ -64,9 +70,9 @@ def _sources(table: Table) -> tuple[Table, ...]:
     return tuple(by_name(name) for name in table.reads)
 
 
-def _marks(catalog: Catalog, table: Table, dead: list[tuple[str, str]]) -> Marks:
+def _marks(catalog: Catalog, table: Table, there: delta.Watermark) -> Marks:
     """Return what a silver table has seen and what there is; an empty bronze counts as seen."""
-    now = delta.present(catalog, _sources(table), dead)
+    now = there.of(_sources(table))
     seen = delta.stored(catalog, table)
     if seen is None and now.snapshot(_sources(table)[0]) is None:
         return now, now
@@ -92,3 +98,4 @@ def _refresh(work: Work, stale: dict[str, Marks]) -> dict[str, Outcome]:
 
 def _report(result: JobResult, outcomes: dict[str, Outcome]) -> None:
     result.tables = {name: outcome.change.as_dict() for name, outcome in outcomes.items()}
+    result.totals = {name: outcome.totals for name, outcome in outcomes.items() if outcome.totals}

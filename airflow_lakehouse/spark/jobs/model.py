@@ -22,7 +22,8 @@ class JobArguments:
     :param source_system: see there.
     :param reason: code of the rejects that are tried again; None for all. Only ``replay_quarantine`` looks at it.
     :param max_bad_ratio: share of records, 0 to 1, that may be rejected; None for any.
-    :raises ConfigurationError: for a ratio that is none.
+    :param recompute: make silver from all of bronze, not from what has changed. Only ``bronze_to_silver`` looks at it.
+    :raises ConfigurationError: for a ratio that is none, or a ``recompute`` that is neither true nor false.
     """
 
     profile: Profile
@@ -31,9 +32,11 @@ class JobArguments:
     source_system: str | None = None
     reason: str | None = None
     max_bad_ratio: float | None = None
+    recompute: bool = False
 
     def __post_init__(self) -> None:
-        """Read the ratio, which a template or a JSON file may have given as text."""
+        """Read what a template or a JSON file may have given as text."""
+        object.__setattr__(self, "recompute", _as_switch(self.recompute))
         if self.max_bad_ratio is not None:
             object.__setattr__(self, "max_bad_ratio", as_ratio(self.max_bad_ratio))
 
@@ -77,6 +80,14 @@ def as_ratio(value: object) -> float:
     return ratio
 
 
+def _as_switch(value: object) -> bool:
+    switches = {"true": True, "false": False, "": False, "none": False}
+    text = str(value).lower()
+    if text not in switches:
+        raise ConfigurationError(f"recompute is {value!r}", legal="true or false")
+    return switches[text]
+
+
 @dataclass
 class JobResult:
     """What a job reports: counts and names, never content.
@@ -88,6 +99,7 @@ class JobResult:
     :param records: read, bronze, quarantine.
     :param tables: table name to rows, added, updated, deleted.
     :param quarantine: reason to count, of this run.
+    :param totals: silver table to class to rows of its bronze table, over all runs.
     :param reconciled: whether every record is in exactly one class.
     :param seconds: stage to seconds.
     """
@@ -99,6 +111,7 @@ class JobResult:
     records: dict[str, int] = field(default_factory=dict)
     tables: dict[str, dict[str, int]] = field(default_factory=dict)
     quarantine: dict[str, int] = field(default_factory=dict)
+    totals: dict[str, dict[str, int]] = field(default_factory=dict)
     reconciled: bool = True
     seconds: dict[str, float] = field(default_factory=dict)
 

@@ -13,8 +13,10 @@ from airflow_lakehouse.parsing import load_registry
 from airflow_lakehouse.spark import batch, discovery, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Entry, Ledger
+from airflow_lakehouse.tables import bronze, ops
 
 if TYPE_CHECKING:
     from airflow_lakehouse.parsing import Registry
@@ -39,6 +41,7 @@ def run(arguments: JobArguments) -> JobResult:
     result = JobResult(arguments.run_id, files=_file_counts(found, ready, done, waiting))
     load.ensure_tables(catalog, registry.tables.values())
     if ready:
+        evolve(catalog, (*bronze.TABLES, *ops.TABLES, *registry.tables.values()))
         Ledger(catalog).write(ready, arguments.run_id)
         with job_session(profile) as spark:
             batch.load_batch(

@@ -1,0 +1,75 @@
+"""How many bronze rows are in each class, over all runs: carried from commit to commit, like the watermark.
+
+A run looks at some resources only. The totals it leaves are those of the run before, less the classes the rows of these
+resources had then, plus the classes they have now. Where that cannot be told, everything is counted.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.spark import conform, delta
+from airflow_lakehouse.spark.transforms import versions
+from airflow_lakehouse.tables import silver
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+    from airflow_lakehouse.spark.conform import Work
+    from airflow_lakehouse.spark.delta import Watermark
+    from airflow_lakehouse.tables import Table
+
+REPLACED: Final = "replaced"
+"""Class of the rows of a file version that a newer one has replaced."""
+COMPONENT: Final = "component"
+"""Class of the rows that silver makes of the parts of a winner."""
+BRONZE_CLASSES: Final = (versions.WINNER, versions.SUPERSEDED, versions.EXCLUDED, REPLACED)
+"""Every row of bronze is in exactly one of them."""
+
+
+def count(
+    work: Work, source: Table, ids: DataFrame | None, now: dict[str, int], seen: Watermark | None
+) -> dict[str, int]:
+    """Return class to rows of a bronze table, over all runs.
+
+    :param work: the run.
+    :param source: the bronze table.
+    :param ids: resources this run looked at; None for all.
+    :param now: classes of their rows now.
+    :param seen: watermark of the silver table, with the totals so far.
+    """
+    replaced = work.replaced(source).count() if work.dead else 0
+    if ids is None:
+        return _clean(Counter(now) + Counter({REPLACED: replaced}))
+    if seen is None or not seen.totals or seen.dead != work.bronze.dead:
+        every = classes(work.live(source))
+        return _clean(every + Counter({REPLACED: replaced}))
+    before = classes(conform.only(work.live(source, seen.snapshot(source)), ids))
+    added = delta.added_rows(work.spark, work.catalog, source, seen.snapshot(source), work.bronze.snapshot(source))
+    # No delta by resource tells of rows that name none; they are never superseded, so those that came are those more.
+    nameless = added.where("resource_id IS NULL").count() if added is not None else 0
+    total = Counter(seen.totals)
+    total.update(now)
+    total.update({versions.EXCLUDED: nameless})
+    total.subtract(before)
+    return _clean(total)
+
+
+def classes(rows: DataFrame) -> Counter[str]:
+    """Return class to rows.
+
+    :param rows: live bronze rows.
+    """
+    from pyspark.sql import functions as F  # noqa: N812
+
+    lost = versions.losers(rows, conform.RESOURCE, silver.KEEP_NEWEST)
+    every = rows.select(F.lit(versions.WINNER).alias(versions.CLASS))
+    both = every.unionByName(lost.select(versions.CLASS)).groupBy(versions.CLASS).count()
+    counted = Counter({row[versions.CLASS]: row["count"] for row in both.collect()})
+    counted[versions.WINNER] -= counted.total() - counted[versions.WINNER]
+    return counted
+
+
+def _clean(total: Counter[str]) -> dict[str, int]:
+    return {name: rows for name, rows in sorted(total.items()) if rows}
