@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -119,3 +120,39 @@ def test_two_hospitals_do_not_collide(warehouse: Profile, tmp_path: Path) -> Non
     load(warehouse, tmp_path / "drop")
     held = {(row["source_system"], row["patient_id"]) for row in read_rows(warehouse, "silver_dim_patient")}
     assert held == {("north", "p"), ("south", "p")}
+
+
+def _random_records(rng: random.Random) -> list[dict[str, Any]]:
+    """Return versions of a few patients and observations that share keys; each carries a time of its own."""
+    records: list[dict[str, Any]] = []
+    for number in range(40):
+        stamp = {"lastUpdated": f"2026-01-{1 + number // 24:02d}T{number % 24:02d}:00:00Z"}
+        version = {"versionId": str(number)} if rng.random() < 0.5 else {}
+        if rng.random() < 0.3:
+            gender = rng.choice(["male", "female"])
+            records.append({"resourceType": "Patient", "id": f"p{rng.randrange(3)}", "gender": gender})
+        else:
+            time = rng.choice(["2026-01-01T10:00:00Z", "2026-01-02T10:00:00Z", "2026"])
+            status = rng.choice(["final", "final", "entered-in-error"])
+            code = {"coding": [{"system": "http://loinc.org", "code": rng.choice(["1-1", "2-2"])}]}
+            parts = {"component": [{"code": {"text": "part"}, "valueInteger": number}]} if rng.random() < 0.3 else {}
+            patient = {"subject": {"reference": f"Patient/p{rng.randrange(4)}"}, "status": status, "code": code}
+            records.append(_observation(f"o{rng.randrange(8)}", time, str(number), **patient, **parts))
+        records[-1]["meta"] = stamp | version
+    return records
+
+
+def test_no_order_repetition_or_split_matters(warehouse: Profile, tmp_path: Path) -> None:
+    """Records that carry a time give one silver, however they are shuffled, repeated and split into runs."""
+    rng = random.Random(20261124)  # noqa: S311 - made-up records
+    records = _random_records(rng)
+    write_lines(tmp_path / "at_once" / "1.ndjson", *records)
+    at_once = Profile(str(tmp_path / "one"))
+    load(at_once, tmp_path / "at_once")
+    dealt = [*records, *rng.choices(records, k=10)]
+    rng.shuffle(dealt)
+    for number in range(3):
+        write_lines(tmp_path / "dealt" / f"{rng.random()}.ndjson", *dealt[number::3])
+        load(warehouse, tmp_path / "dealt")
+    assert silver_content(warehouse) == silver_content(at_once)
+    assert read_rows(warehouse, "silver_observation_collisions")

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from airflow_lakehouse.exceptions import ParserError
 from airflow_lakehouse.parsing import RecordParser, load_registry
@@ -102,3 +104,24 @@ def test_rejects_come_through_the_lift(lakehouse_spark: SparkSession) -> None:
     assert (rows[1]["reason"], rows[1]["raw"]) == (None, None)
     assert (rows[2]["reason"], rows[2]["detail"], bytes(rows[2]["raw"])) == ("TRUNCATED_JSON", "the text ends", b"{")
     assert (rows[2]["target"], rows[2]["body"]) == (None, None)
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(seed=st.integers(0, 2**32), data=st.data())
+def test_the_winner_does_not_depend_on_order_or_repetition(
+    lakehouse_spark: SparkSession, seed: int, data: st.DataObject
+) -> None:
+    """Rows in any order, and sent twice, leave the same content standing for every resource."""
+    rng = random.Random(seed)  # noqa: S311 - made-up rows
+    rows = [_row(rng, number) for number in range(30)]
+    again = [(*row[:2], row[2] + 1000, *row[3:]) for row in data.draw(st.lists(st.sampled_from(rows), max_size=10))]
+    dealt = data.draw(st.permutations([*rows, *{row[2]: row for row in again}.values()]))
+
+    def standing(given_rows: list[tuple[Any, ...]]) -> set[tuple[Any, ...]]:
+        frame = lakehouse_spark.createDataFrame(given_rows, _SCHEMA)
+        lost = versions.losers(frame, RESOURCE, silver.KEEP_NEWEST)
+        kept = versions.winners(frame, lost).drop("source_row", "flags").collect()
+        assert len({(row["source_system"], row["resource_id"]) for row in kept}) == len(kept)
+        return {tuple(row) for row in kept}
+
+    assert standing(dealt) == standing(rows)
