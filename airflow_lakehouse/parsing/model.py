@@ -148,6 +148,9 @@ class RecordParser(Protocol):
         :param stream: its bytes, unzipped if it is gzipped.
         """
 
+    # A parser of JSON may also have ``unknown_fields(resource_type, shape, extensions) -> Mapping[str, str]``: paths
+    # that no schema of its source names, to the JSON kind found there. See airflow_lakehouse.spark.drift.
+
     def lift(self, records: DataFrame) -> DataFrame:
         """Type the records.
 

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from airflow_lakehouse.spark import bronze_rows, discovery, files, load, reconcile, staging
+from airflow_lakehouse.spark import bronze_rows, discovery, drift, files, load, reconcile, staging
 from airflow_lakehouse.spark.ledger import QUARANTINED, Entry, Ledger
 from airflow_lakehouse.spark.session import stamp
 from airflow_lakehouse.tables import bronze
@@ -74,6 +74,7 @@ class Batch:
     mode: Mode = field(default_factory=FirstLoad)
     counts: Counter[tuple[int, str]] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
+    unknown: drift.Drift = field(default_factory=drift.Drift)
     sources: dict[str, list[DataFrame]] = field(default_factory=lambda: defaultdict(list))
 
 
@@ -113,6 +114,9 @@ def load_batch(work: Batch, registry: Registry, arguments: JobArguments, result:
     reconcile.check_bronze(
         work.spark, work.catalog, finished, work.counts, run_id=arguments.run_id, tables=registry.tables.values()
     )
+    if isinstance(work.mode, FirstLoad):
+        # Records that are tried again were counted when they first came, with the rest of their file.
+        drift.record(work.catalog, work.unknown, result.batch_id)
     # Before the files are noted as loaded: a retry must come to the same end, not find nothing to do and succeed.
     reconcile.check_bad_ratio(read, work.reasons, arguments.max_bad_ratio)
     Ledger(work.catalog).write(finished, arguments.run_id)
@@ -132,6 +136,8 @@ def _stage(work: Batch, registry: Registry, area: str) -> None:
             staged = spark.read.parquet(f"{area}/{name}")
         renumbered = bronze_rows.with_files(spark, staged, part)
         _count(work, staged, numbers)
+        if name != discovery.UNKNOWN:
+            work.unknown.add(registry.get(name), staged, [entry.file.source_system for entry in part])
         for target in bronze_rows.targets(registry, name):
             work.sources[target.name].append(bronze_rows.rows_of(renumbered, target, name))
 

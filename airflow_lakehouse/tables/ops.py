@@ -32,10 +32,10 @@ UNKNOWN_FIELDS: Final = Table(
     columns=(
         Column("source_system", "string", "Who sent it", required=True),
         Column("resource_type", "string", "FHIR resource type", required=True),
-        Column("path", "string", "Path of the field", required=True),
-        Column("example_type", "string", "JSON type first seen there", required=True),
+        Column("path", "string", "Path of the field, or type.extension('url') of an extension", required=True),
+        Column("example_type", "string", "JSON kind first seen there: object, array, string ...", required=True),
         Column("first_seen", "timestamp", "When it was first seen", required=True),
-        Column("occurrences", "long", "How often it was seen", required=True),
+        Column("occurrences", "long", "Records it was seen in", required=True),
     ),
     key=("source_system", "resource_type", "path"),
 )

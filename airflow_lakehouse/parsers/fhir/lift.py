@@ -39,6 +39,7 @@ _HEAD: Final = (
     "_corrupt STRING, resourceType STRING, id STRING, meta STRUCT<versionId: STRING, lastUpdated: STRING>,"
     " modifierExtension STRING"
 )
+_MODIFIED: Final = "(?:^|[^`A-Za-z])modifierExtension: (?:ARRAY<)?(?:OBJECT|VARIANT)"
 _LENIENT: Final = "_corrupt STRING, resourceType STRING, id STRING"
 
 
@@ -130,12 +131,18 @@ def _flags() -> Column:
 
     bad_meta = F.col("lenient").isNotNull() | (F.col("head.meta.lastUpdated").isNotNull() & _last_updated().isNull())
     from_full_url = F.col("attributes").getItem(bundle.FULL_URL_ID).isNotNull()
+    at_the_root = F.coalesce(F.col("head.modifierExtension"), F.lit("[]")) != "[]"
+    # The plain search first: to take every record apart would take longer than all the rest of a load.
+    names = F.when(F.col("body").contains('"modifierExtension"'), F.schema_of_variant(F.try_parse_json("body")))
+    in_a_part = F.coalesce(names.rlike(_MODIFIED), F.lit(False))
+    keys = F.json_object_keys("body")
     return F.array_compact(
         F.array(
             F.when(F.col("resource_id").isNull(), F.lit(reasons.MISSING_ID)),
             F.when(~F.col("resource_id").rlike(_ID), F.lit(reasons.BAD_ID)),
             F.when(from_full_url, F.lit(reasons.ID_FROM_FULL_URL)),
-            F.when(F.coalesce(F.col("head.modifierExtension"), F.lit("[]")) != "[]", F.lit(reasons.UNKNOWN_MODIFIER)),
+            F.when(at_the_root | in_a_part, F.lit(reasons.UNKNOWN_MODIFIER)),
             F.when(bad_meta, F.lit(reasons.BAD_META)),
+            F.when(F.array_size(keys) != F.array_size(F.array_distinct(keys)), F.lit(reasons.DUPLICATE_KEY)),
         )
     )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from airflow_lakehouse.parsers.fhir import cut
+from airflow_lakehouse.parsers.fhir import cut, drift
 from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pyspark.sql import DataFrame
 
@@ -39,3 +39,7 @@ class FhirParser:
         from airflow_lakehouse.parsers.fhir.lift import lift
 
         return lift(records)
+
+    def unknown_fields(self, resource_type: str, shape: str | None, extensions: str | None) -> Mapping[str, str]:
+        """Return the paths R4 does not name, as :func:`airflow_lakehouse.parsers.fhir.drift.unknown_fields`."""
+        return drift.unknown_fields(resource_type, shape, extensions)
