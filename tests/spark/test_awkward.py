@@ -49,5 +49,5 @@ def test_every_trouble_has_its_outcome(warehouse: Profile, tmp_path: Path) -> No
     assert {row["observation_id"] for row in placed} == {f"o{number}" for number in range(11)}
     times = {row["observation_id"]: (row["obs_time_text"], row["obs_time_precision"], row["flags"]) for row in placed}
     assert times["o2"][:2] == ("9999-12-31", "day")
-    assert times["o3"] == ("9999-12-31T23:59:59-14:00", None, ["BAD_TIME"])
+    assert times["o3"] == ("9999-12-31T23:59:59-14:00", None, ["BAD_TIME", "ORPHAN_PATIENT"])
     assert conformed.status == "complete"

@@ -41,5 +41,10 @@ class FhirParser:
         return lift(records)
 
     def unknown_fields(self, resource_type: str, shape: str | None, extensions: str | None) -> Mapping[str, str]:
-        """Return the paths R4 does not name, as :func:`airflow_lakehouse.parsers.fhir.drift.unknown_fields`."""
+        """Return the paths R4 does not name, as :func:`airflow_lakehouse.parsers.fhir.drift.unknown_fields`.
+
+        :param resource_type: the type the records are of.
+        :param shape: the merged schema of the records; None when only their extensions are known.
+        :param extensions: the extension URLs found in them.
+        """
         return drift.unknown_fields(resource_type, shape, extensions)
