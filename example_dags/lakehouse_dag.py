@@ -1,4 +1,6 @@
-"""From a raw drop to gold tables: detect, read documents, bronze, silver, gold.
+"""From a raw drop to gold tables: detect, bronze, read documents, silver, gold.
+
+Bronze comes first, because it takes the documents out that came inside records; `documents` then loads what was read.
 
 Everything this DAG needs to know about the world is in one connection called `lakehouse`: where the drop and the
 warehouse are, which catalog holds the tables, where Spark runs and what reads the documents. Moving from a laptop to
@@ -41,9 +43,10 @@ with DAG(
     day = "{{ params.dt or '' }}"
 
     detect = RawDropSensor(task_id="detect", dt=day, timeout=600, poke_interval=15)
-    read_documents = ReadDocumentsOperator(task_id="read_documents", dt=day)
     bronze = IcebergSparkOperator(task_id="bronze", job="raw_to_bronze", arguments={"dt": day})
+    read_documents = ReadDocumentsOperator(task_id="read_documents", dt=day)
+    documents = IcebergSparkOperator(task_id="documents", job="raw_to_bronze", arguments={"dt": day})
     silver = IcebergSparkOperator(task_id="silver", job="bronze_to_silver")
     models = gold_task_group() if find_spec("cosmos") else gold()
 
-    detect >> read_documents >> bronze >> silver >> models
+    detect >> bronze >> read_documents >> documents >> silver >> models

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 _DOING: Final = {
     "detect": "looking into the drop",
-    "read_documents": "reading documents page by page",
     "bronze": "loading every record, or its reason, into bronze",
+    "read_documents": "reading documents page by page",
+    "documents": "loading what was read into bronze",
     "silver": "typing and deduplicating into silver",
     "gold": "building and testing the gold models",
 }

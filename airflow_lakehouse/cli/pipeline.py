@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.cli.progress import stage
 from airflow_lakehouse.spark.jobs import JobArguments, JobResult, run_job
+from airflow_lakehouse.spark.transforms.attachments import EXTRACTED
 
 if TYPE_CHECKING:
-    from airflow_lakehouse.parsing import SourceFile
+    from collections.abc import Iterable
+
     from airflow_lakehouse.profile import Profile
 
 LOAD: Final = "raw_to_bronze"
 STAGES: Final = ("bronze", "silver", "gold")
-_DOCUMENTS: Final = "documents"
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,15 @@ def run_pipeline(request: Request) -> dict[str, Any]:
         recompute=request.recompute,
     )
     seconds: dict[str, float] = {}
-    if request.job == LOAD:
-        started = time.monotonic()
-        read_documents(arguments)
-        seconds["ocr"] = round(time.monotonic() - started, 3)
     with stage(request.job.replace("_", " ")):
         results = [run_job(request.job, arguments)]
+    if request.job == LOAD:
+        # After the first load, which takes documents out of records; before the second, which loads what they hold.
+        started = time.monotonic()
+        if read_documents(arguments, results[0]):
+            with stage("raw to bronze"):
+                results.append(run_job(LOAD, arguments))
+        seconds["ocr"] = round(time.monotonic() - started, 3) - results[-1].seconds["bronze"] * (len(results) - 1)
     if request.through != "bronze":
         with stage("bronze to silver"):
             results.append(run_job("bronze_to_silver", arguments))
@@ -75,19 +80,18 @@ def run_pipeline(request: Request) -> dict[str, Any]:
     return summary
 
 
-def read_documents(arguments: JobArguments) -> None:
-    """Read the documents of the drop that nothing has read yet.
+def read_documents(arguments: JobArguments, loaded: JobResult) -> bool:
+    """Read the documents that nothing has read yet, and tell whether there were any.
 
     :param arguments: the profile and which part of the drop.
+    :param loaded: of the load before.
     """
-    documents = find_documents(arguments)
-    if not documents:
-        return
+    if not loaded.files.get("waiting") and not loaded.attachments.get(EXTRACTED):
+        return False
     from airflow_lakehouse.ocr.store import read_batch
-    from airflow_lakehouse.spark.catalog import create_local_catalog
+    from airflow_lakehouse.spark.documents import to_read
 
-    # Before anything is written below it: a wrong warehouse must be refused while it is still untouched.
-    create_local_catalog(arguments.profile)
+    documents = to_read(arguments.profile, arguments.scope)
     with stage("reading documents", len(documents)) as step:
         read_batch(
             documents,
@@ -95,41 +99,48 @@ def read_documents(arguments: JobArguments) -> None:
             engine=arguments.profile.ocr,
             on_progress=lambda _: step(),
         )
-
-
-def find_documents(arguments: JobArguments) -> list[SourceFile]:
-    """Return the files of the drop that the parser of documents claims.
-
-    :param arguments: the profile and which part of the drop.
-    """
-    from airflow_lakehouse.parsing import load_registry
-    from airflow_lakehouse.spark.discovery import discover
-
-    profile = arguments.profile
-    found = discover(profile, load_registry(profile.parsers), arguments.scope)
-    return [one.file for one in found if one.parser == _DOCUMENTS]
+    return bool(documents)
 
 
 def _summary(results: list[JobResult], seconds: dict[str, float]) -> dict[str, Any]:
-    bronze = results[0]
+    loads = [result for result in results if result.files]
     tables: dict[str, dict[str, int]] = {}
+    took: Counter[str] = Counter(seconds)
     for result in results:
-        tables.update(result.tables)
-        seconds.update(result.seconds)
-    changed = any(result.status != "unchanged" for result in results)
+        for name, change in result.tables.items():
+            before = tables.get(name, {})
+            # The rows there are now, and what all stages together did.
+            tables[name] = {what: n if what == "rows" else n + before.get(what, 0) for what, n in change.items()}
+        took.update(result.seconds)
     return {
         "status": "complete",
-        "changed": changed,
-        "run_id": bronze.run_id,
-        "batch_id": bronze.batch_id,
-        "files": bronze.files,
-        "records": bronze.records,
+        "changed": any(result.status != "unchanged" for result in results),
+        "run_id": results[0].run_id,
+        "batch_id": next((result.batch_id for result in results if result.batch_id), None),
+        "files": _files([result.files for result in loads]),
+        "records": _sum(result.records for result in results),
         "tables": tables,
-        "quarantine": bronze.quarantine,
+        "quarantine": _sum(result.quarantine for result in results),
+        "attachments": _sum(result.attachments for result in results),
         "totals": {name: rows for result in results for name, rows in result.totals.items()},
         "reconciled": all(result.reconciled for result in results),
-        "seconds": seconds,
+        "seconds": {name: round(value, 3) for name, value in took.items()},
     }
+
+
+def _files(loads: list[dict[str, int]]) -> dict[str, int]:
+    """Return where every file is after all loads: the later ones skip what the first has loaded."""
+    if len(loads) <= 1:
+        return loads[0] if loads else {}
+    together = _sum({name: load[name] for name in ("loaded", "quarantined")} for load in loads)
+    return {**loads[-1], **together, "skipped": loads[0]["skipped"]}
+
+
+def _sum(counts: Iterable[dict[str, int]]) -> dict[str, int]:
+    total: Counter[str] = Counter()
+    for one in counts:
+        total.update(one)
+    return dict(total)
 
 
 def _add_gold(summary: dict[str, Any], arguments: JobArguments) -> None:

@@ -37,6 +37,11 @@ _REASONS: Final = (
         ("ocr.reader", "ocr.child", "parsers.documents"),
     ),
     (
+        "Attachments",
+        "`reason` in `bronze_attachments`, and `NOT_A_PDF` for content that is none.",
+        ("spark.transforms.attachments",),
+    ),
+    (
         "Pages",
         "`reason` in `bronze_docs_pages`, of a page that is `blank` or `failed`; `ENGINE_CRASHED` and `TIMEOUT` too.",
         ("ocr.pages",),
@@ -61,6 +66,7 @@ _FLAGS: Final = (
         "spark.transforms.references",
         "spark.transforms.encounter",
         "spark.transforms.observation",
+        "spark.transforms.attachments",
         "spark.transforms.doc_blocks",
         "spark.orphans",
     ),

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import urlsplit
 
 from airflow_lakehouse.exceptions import InputError
@@ -23,6 +23,12 @@ class Folder(Protocol):
 
     def read(self, name: str) -> bytes | None:
         """Return a file's bytes, or None where there is none.
+
+        :param name: below the root.
+        """
+
+    def size(self, name: str) -> int | None:
+        """Return how many bytes a file has, or None where there is none.
 
         :param name: below the root.
         """
@@ -60,6 +66,13 @@ class LocalFolder:
         """As :meth:`Folder.read`."""
         try:
             return (self.root / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def size(self, name: str) -> int | None:
+        """As :meth:`Folder.size`."""
+        try:
+            return (self.root / name).stat().st_size
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -107,6 +120,10 @@ class ArrowFolder:
                 return bytes(stream.read())
         except FileNotFoundError:
             return None
+
+    def size(self, name: str) -> int | None:
+        """As :meth:`Folder.size`."""
+        return cast("int | None", self._store.get_file_info(f"{self._root}/{name}").size)
 
     def write(self, name: str, data: bytes) -> None:
         """As :meth:`Folder.write`."""

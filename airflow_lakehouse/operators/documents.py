@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from airflow_lakehouse.profile import Profile
 
 _LOG_SECONDS: Final = 10.0
-_PARSER: Final = "documents"
 
 
 class ReadDocumentsOperator(BaseOperator):
     """Read every document of a drop, page by page, with the connection's OCR engine.
+
+    Documents that came inside records are read, too, once ``raw_to_bronze`` has taken them out: run it before this
+    task and again after it.
 
     What was read is stored under the profile's ``textract`` root, keyed by the document's content: a document that was
     read before is not read again. One that cannot be read does not fail the task; the load quarantines it.
@@ -68,21 +70,16 @@ class ReadDocumentsOperator(BaseOperator):
         return {**counts, "seconds": round(time.monotonic() - started, 3)}
 
     def _find(self, profile: Profile) -> list[SourceFile]:
-        """Return the files of the drop that the parser of documents claims."""
-        from airflow_lakehouse.parsing import load_registry
-        from airflow_lakehouse.spark.discovery import Scope, discover
+        """Return the documents of the drop, and those extracted from records."""
+        from airflow_lakehouse.spark.discovery import Scope
+        from airflow_lakehouse.spark.documents import to_read
 
         # A template that finds nothing renders the text "None".
-        scope = Scope(None if self.dt in (None, "", "None") else self.dt)
-        found = discover(profile, load_registry(profile.parsers), scope)
-        return [one.file for one in found if one.parser == _PARSER]
+        return to_read(profile, Scope(None if self.dt in (None, "", "None") else self.dt))
 
     def _read(self, profile: Profile, documents: list[SourceFile]) -> dict[str, Any]:
         from airflow_lakehouse.ocr.store import read_batch
-        from airflow_lakehouse.spark.catalog import create_local_catalog
 
-        # Before anything is written below it: a wrong warehouse must be refused while it is still untouched.
-        create_local_catalog(profile)
         report = read_batch(
             documents,
             textract_dir=profile.textract_uri,

@@ -57,6 +57,8 @@ def sql_conf() -> dict[str, str]:
         "spark.sql.adaptive.enabled": "true",
         # A MERGE may not broadcast its target. Hashed where it is small, it spares sorting the text of every new row.
         "spark.sql.join.preferSortMergeJoin": "false",
+        # Batches for Python are counted in rows unless told otherwise, and ten thousand PDFs are no batch.
+        "spark.sql.execution.arrow.maxBytesPerBatch": str(64 * 2**20),
         # Staged rows go to one folder a table; with so many files open at once they need not be sorted for it.
         "spark.sql.maxConcurrentOutputFileWriters": "24",
     }

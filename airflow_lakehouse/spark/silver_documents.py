@@ -5,7 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import conform, delta
-from airflow_lakehouse.spark.transforms.doc_blocks import blocks, document_links, linked_files
+from airflow_lakehouse.spark.attachments import ATTACHED, REPORT
+from airflow_lakehouse.spark.transforms import doc_blocks
+from airflow_lakehouse.spark.transforms.attachments import EXTRACTED
+from airflow_lakehouse.spark.transforms.doc_blocks import DOCUMENT, LINK
 from airflow_lakehouse.tables import bronze, silver
 
 if TYPE_CHECKING:
@@ -14,9 +17,6 @@ if TYPE_CHECKING:
     from airflow_lakehouse.spark.conform import Outcome, Work
 
 TARGET: Final = silver.DOC_BLOCKS
-SOURCES: Final = (bronze.DOCS_TEXT, bronze.DOCUMENT_REFERENCE)
-_FILE: Final = ("source_system", "source_uri")
-_DOCUMENT: Final = ("source_system", "doc_id")
 
 
 def refresh(work: Work, seen: delta.Watermark | None, now: delta.Watermark) -> Outcome:
@@ -26,28 +26,55 @@ def refresh(work: Work, seen: delta.Watermark | None, now: delta.Watermark) -> O
     :param seen: its watermark.
     :param now: the watermark this run leaves.
     """
-    live = work.live(bronze.DOCS_TEXT)
-    links = _links(work)
-    linked = work.keep(linked_files(live.select(*_FILE).distinct(), links), "doc_links")
-    documents = _affected(work, live, linked, seen, now)
-    wanted = work.keep(blocks(conform.only(live, documents, _DOCUMENT), linked), "doc_blocks")
+    links = work.keep(_links(work), "doc_links")
+    held = work.keep(_held(work, links), "doc_held")
+    live = _of_senders(work.live(bronze.DOCS_TEXT), held)
+    files = live.select(*DOCUMENT, "source_uri").distinct()
+    pairs = doc_blocks.named_by_url(files, links).unionByName(held)
+    linked = work.keep(doc_blocks.linked_documents(pairs), "doc_linked")
+    documents = _affected(work, files, held, linked, seen, now)
+    wanted = work.keep(doc_blocks.blocks(conform.only(live, documents, DOCUMENT), linked), "doc_blocks")
     changes = None
     if not conform.is_empty(work, TARGET):
-        present = conform.only(work.read(TARGET), documents, _DOCUMENT)
+        present = conform.only(work.read(TARGET), documents, DOCUMENT)
         changes = conform.operations(TARGET, wanted, present)
     return conform.Outcome(conform.apply(work, TARGET, changes, wanted, now))
 
 
 def _links(work: Work) -> DataFrame:
-    """Return the current version of every DocumentReference."""
-    rows, _ = conform.current(work, work.live(bronze.DOCUMENT_REFERENCE), silver.KEEP_NEWEST, "doc_references")
-    return document_links(rows)
+    """Return the current version of every record that may name or hold a document."""
+    parts = []
+    for table, which in ((bronze.DOCUMENT_REFERENCE, "true"), (bronze.OTHER, REPORT)):
+        rows, _ = conform.current(work, work.live(table).where(which), silver.KEEP_NEWEST, f"{table.name}_links")
+        parts.append(doc_blocks.document_links(rows).select(*bronze.RECORD_KEY, "source_system", *LINK, "urls"))
+    return parts[0].unionByName(parts[1])
 
 
-def _affected(
-    work: Work, live: DataFrame, linked: DataFrame, seen: delta.Watermark | None, now: delta.Watermark
+def _held(work: Work, links: DataFrame) -> DataFrame:
+    """Return the documents that current records hold themselves: ``source_system, doc_id`` and the link."""
+    extracted = work.read(bronze.ATTACHMENTS).where(f"outcome = '{EXTRACTED}'").select(*bronze.RECORD_KEY, "doc_id")
+    return extracted.join(links, list(bronze.RECORD_KEY)).select(*DOCUMENT, *LINK)
+
+
+def _of_senders(rows: DataFrame, held: DataFrame) -> DataFrame:
+    """Return rows of bronze_docs_text; those of extracted files once for each source system that holds the document.
+
+    One that no current record holds any more is left out: what its sender took back must go.
+    """
+    own = rows.where(f"source_system <> '{ATTACHED}'")
+    taken = rows.where(f"source_system = '{ATTACHED}'").drop("source_system")
+    return own.unionByName(taken.join(held.select(*DOCUMENT).distinct(), "doc_id"))
+
+
+def _affected(  # noqa: PLR0913, PLR0917 - what there is, what it belongs to, and since when
+    work: Work,
+    files: DataFrame,
+    held: DataFrame,
+    linked: DataFrame,
+    seen: delta.Watermark | None,
+    now: delta.Watermark,
 ) -> DataFrame | None:
-    """Return the documents that are new, replaced, or whose link is not the one silver has; None for all."""
+    """Return the documents that are new, replaced, gone, or linked otherwise than silver says; None for all."""
     from pyspark.sql import functions as F  # noqa: N812
 
     if work.full or seen is None or seen.dead != now.dead:
@@ -56,7 +83,10 @@ def _affected(
     added = delta.added_rows(work.spark, work.catalog, text, seen.snapshot(text), now.snapshot(text))
     if added is None:
         return None
-    relinked = live.select(*_DOCUMENT, "source_uri").distinct().join(linked, list(_FILE), "left")
-    known = work.read(TARGET).select(*_DOCUMENT, F.col("document_reference_id").alias("known")).distinct()
-    moved = relinked.join(known, list(_DOCUMENT)).where(~F.col("known").eqNullSafe(F.col("document_reference_id")))
-    return added.select(*_DOCUMENT).unionByName(moved.select(*_DOCUMENT)).distinct()
+    told = (*LINK, "flags")
+    there = files.select(*DOCUMENT).distinct().join(linked, list(DOCUMENT), "left")
+    wanted = there.select(*DOCUMENT, F.struct(*LINK, F.coalesce("flags", F.array())).alias("wanted"))
+    known = work.read(TARGET).select(*DOCUMENT, F.struct(*told).alias("known")).distinct()
+    # A struct is never null, so a document that only one side has differs, too.
+    moved = wanted.join(known, list(DOCUMENT), "full_outer").where(~F.col("known").eqNullSafe(F.col("wanted")))
+    return _of_senders(added, held).select(*DOCUMENT).unionByName(moved.select(*DOCUMENT)).distinct()

@@ -136,6 +136,30 @@ DOCS_PAGES: Final = Table(
     key=(*FILE_KEY, "page"),
     partitions=_BY_DAY,
 )
+ATTACHMENTS: Final = Table(
+    name="bronze_attachments",
+    namespace="bronze",
+    grain="one row per attachment of one occurrence of a DocumentReference or DiagnosticReport",
+    columns=(
+        Column("resource_type", "string", "Type of the resource the attachment belongs to", required=True),
+        Column("resource_id", "string", "Its FHIR logical id; null where the source sent none"),
+        Column("attachment", "int", "1-based place among the attachments of the resource", required=True),
+        Column("content_type", "string", "contentType as sent; the bytes decide, not this"),
+        Column("url", "string", "url as sent"),
+        Column("stated_size", "long", "size as sent, bytes"),
+        Column("stated_hash", "string", "hash as sent: base64 of the SHA-1"),
+        Column("outcome", "string", "extracted, by_url, waiting, skipped or rejected", required=True),
+        Column("reason", "string", "UPPER_SNAKE code: why it was not extracted"),
+        Column("doc_id", "string", "Hex sha256 of the content; null where there is none"),
+        Column("bytes", "long", "Size of the content, bytes"),
+        Column("uri", "string", "File the content was extracted to; the same content has one file"),
+        FLAGS,
+        *PROVENANCE,
+    ),
+    key=(*RECORD_KEY, "attachment"),
+    partitions=_BY_DAY,
+    doc="What is extracted is read by the OCR stage like any document of the drop.",
+)
 QUARANTINE: Final = Table(
     name="bronze_quarantine",
     namespace="bronze",
@@ -157,4 +181,4 @@ QUARANTINE: Final = Table(
     doc="A bad field does not bring a record here: the field is null and the row carries a flag.",
 )
 
-TABLES: Final = (*FHIR_TABLES.values(), OTHER, DOCS_TEXT, DOCS_PAGES, QUARANTINE)
+TABLES: Final = (*FHIR_TABLES.values(), OTHER, ATTACHMENTS, DOCS_TEXT, DOCS_PAGES, QUARANTINE)

@@ -210,15 +210,16 @@ DOC_BLOCKS: Final = Table(
         bronze.DOC_ID,
         bronze.PAGE,
         *bronze.BLOCK,
-        Column("patient_id", "string", "Patient the document is about, from a DocumentReference"),
-        Column("encounter_id", "string", "Encounter the document belongs to"),
-        Column("document_reference_id", "string", "DocumentReference that links the document"),
+        Column("patient_id", "string", "Patient the document is about; null where none or several are named"),
+        Column("encounter_id", "string", "Encounter the document belongs to; null where none or several are named"),
+        Column("document_reference_id", "string", "DocumentReference that names or holds the document"),
+        Column("diagnostic_report_id", "string", "DiagnosticReport that names or holds the document"),
         *_LINEAGE,
     ),
     key=("source_system", "doc_id", "block_id"),
     keep=Keep(("ingested_at", "source_uri", "source_etag", "block_id")),
-    reads=(bronze.DOCS_TEXT.name, bronze.DOCUMENT_REFERENCE.name),
-    doc="The same bytes under two names are one document.",
+    reads=(bronze.DOCS_TEXT.name, bronze.DOCUMENT_REFERENCE.name, bronze.OTHER.name, bronze.ATTACHMENTS.name),
+    doc="The same bytes under two names, or in a record, are one document.",
 )
 
 TABLES: Final = (PATIENT, ENCOUNTER, OBSERVATION, COLLISIONS, CONDITION, DOC_BLOCKS)

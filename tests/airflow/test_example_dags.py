@@ -25,8 +25,8 @@ def test_every_example_dag_parses() -> None:
     assert not list(folder.glob("dbt_*.py"))
     dag = bag.dags["lakehouse"]
     order = [task.task_id for task in dag.topological_sort()]
-    assert order[:4] == ["detect", "read_documents", "bronze", "silver"]
-    assert all(name.startswith("gold.") for name in order[4:])
+    assert order[:5] == ["detect", "bronze", "read_documents", "documents", "silver"]
+    assert all(name.startswith("gold.") for name in order[5:])
     models = [task for task in dag.tasks if task.task_id.endswith(".run")]
     assert len(models) == 4
     assert all(task.retries for task in models)

@@ -99,6 +99,7 @@ class JobResult:
     :param records: read, bronze, quarantine.
     :param tables: table name to rows, added, updated, deleted.
     :param quarantine: reason to count, of this run.
+    :param attachments: outcome to attachments looked at, see ``bronze_attachments``.
     :param totals: silver table to class to rows of its bronze table, over all runs.
     :param reconciled: whether every record is in exactly one class.
     :param seconds: stage to seconds.
@@ -111,6 +112,7 @@ class JobResult:
     records: dict[str, int] = field(default_factory=dict)
     tables: dict[str, dict[str, int]] = field(default_factory=dict)
     quarantine: dict[str, int] = field(default_factory=dict)
+    attachments: dict[str, int] = field(default_factory=dict)
     totals: dict[str, dict[str, int]] = field(default_factory=dict)
     reconciled: bool = True
     seconds: dict[str, float] = field(default_factory=dict)

@@ -1,7 +1,8 @@
 """Raw to bronze: every new file version of a drop, record by record, into bronze or into quarantine.
 
 Discover, look up the ledger, write down what is about to be loaded, cut and type the records, MERGE them table by
-table, count, and write down that it is done. Each step may be killed; the next run goes on from there.
+table, count, and write down that it is done; then take PDFs out of what was loaded. Each step may be killed; the next
+run goes on from there.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.parsing import load_registry
-from airflow_lakehouse.spark import batch, discovery, load
+from airflow_lakehouse.spark import attachments, batch, discovery, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.evolve import evolve
@@ -36,20 +37,23 @@ def run(arguments: JobArguments) -> JobResult:
     found = discovery.discover(profile, registry, arguments.scope)
     create_local_catalog(profile)
     catalog = load_pyiceberg(profile)
+    found += attachments.documents(catalog, profile, registry)
     pending, done = Ledger(catalog).plan(found, NAME)
     ready, waiting = _split_ready(pending, registry)
     result = JobResult(arguments.run_id, files=_file_counts(found, ready, done, waiting))
     load.ensure_tables(catalog, registry.tables.values())
-    if ready:
+    if not ready:
+        result.records = {"read": 0, "bronze": 0, "quarantine": 0}
+    if ready or attachments.is_due(catalog):
         evolve(catalog, (*bronze.TABLES, *ops.TABLES, *registry.tables.values()))
         Ledger(catalog).write(ready, arguments.run_id)
         with job_session(profile) as spark:
-            batch.load_batch(
-                batch.Batch(spark, catalog, ready, arguments.staging_area), registry, arguments, result, NAME
-            )
-    if not ready:
+            if ready:
+                work = batch.Batch(spark, catalog, ready, arguments.staging_area)
+                batch.load_batch(work, registry, arguments, result, NAME)
+            result.attachments = attachments.extract(spark, catalog, arguments)
+    else:
         result.status = "unchanged"
-        result.records = {"read": 0, "bronze": 0, "quarantine": 0}
     result.seconds["bronze"] = round(time.monotonic() - started, 3)
     return result
 

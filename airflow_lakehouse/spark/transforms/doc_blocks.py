@@ -12,71 +12,105 @@ from airflow_lakehouse.tables import silver
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
+_URL: Final = "STRUCT<url: STRING>"
 SCHEMA: Final = (
-    f"subject {references.REFERENCE}, {references.CONTAINED}, content ARRAY<STRUCT<attachment: STRUCT<url: STRING>>>,"
+    f"subject {references.REFERENCE}, encounter {references.REFERENCE}, {references.CONTAINED},"
+    f" content ARRAY<STRUCT<attachment: {_URL}>>, presentedForm ARRAY<{_URL}>,"
     f" context STRUCT<encounter: ARRAY<{references.REFERENCE}>>"
 )
-LINK: Final = ("patient_id", "encounter_id", "document_reference_id")
+DOCUMENT: Final = ("source_system", "doc_id")
+"""What identifies a document: its content, and who sent it."""
+LINK: Final = ("patient_id", "encounter_id", "document_reference_id", "diagnostic_report_id")
 AMBIGUOUS_LINK: Final = "AMBIGUOUS_LINK"
-"""Flag: references to more than one patient name the document; none is taken."""
+"""Flag: records of more than one patient name or hold the document; none is taken."""
+AMBIGUOUS_ENCOUNTER: Final = "AMBIGUOUS_ENCOUNTER"
+"""Flag: records of more than one encounter name or hold the document; none is taken."""
 
 
 def document_links(rows: DataFrame) -> DataFrame:
-    """Read DocumentReferences: which URL belongs to which patient.
+    """Read DocumentReferences and DiagnosticReports: which documents they name, and of which patient.
 
-    :param rows: rows of bronze_fhir_document_reference.
+    :param rows: rows of a bronze FHIR table, of these types.
     :return: the same rows with the columns of a link, and ``urls``.
     """
     columns = {
-        "document_reference_id": "resource_id",
         "patient_id": references.named_id("subject", "Patient"),
         "encounter_id": references.named_id("encounter", "Encounter"),
-        "urls": "array_compact(transform(r.content, c -> c.attachment.url))",
+        "document_reference_id": "CASE WHEN resource_type = 'DocumentReference' THEN resource_id END",
+        "diagnostic_report_id": "CASE WHEN resource_type = 'DiagnosticReport' THEN resource_id END",
+        "urls": (
+            "array_compact(concat(coalesce(transform(r.content, c -> c.attachment.url), array()),"
+            " coalesce(transform(r.presentedForm, f -> f.url), array())))"
+        ),
     }
     read = references.with_references(
-        fhir.read_body(rows, SCHEMA), {"subject": "r.subject", "encounter": "get(r.context.encounter, 0)"}
+        fhir.read_body(rows, SCHEMA),
+        {"subject": "r.subject", "encounter": "coalesce(r.encounter, get(r.context.encounter, 0))"},
     )
     return with_columns(read, rows, columns, fhir.flags())
 
 
-def linked_files(documents: DataFrame, links: DataFrame) -> DataFrame:
-    """Return one row a document file that a DocumentReference names.
+def named_by_url(files: DataFrame, links: DataFrame) -> DataFrame:
+    """Return which records name a document by its URL.
 
-    A URL names a file when it is the file's URI, or its path from the root of the drop. A file that references to
-    two patients name is linked to none of them: a document in the wrong record harms somebody.
+    A URL names a file when it is the file's URI, or its path from the folder of the file that holds the record, or
+    from a folder above it up to the root of the drop; the nearest counts. So ``report.pdf`` is never the report of
+    another day's patient.
 
-    :param documents: ``source_system, source_uri``, one row each.
+    :param files: ``source_system, source_uri, doc_id``, one row each.
     :param links: winning rows of :func:`document_links`.
-    :return: ``source_system, source_uri``, the link columns and ``ambiguous``.
+    :return: ``source_system, doc_id`` and the columns of a link.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F  # noqa: N812
+
+    urls = links.select("source_system", F.col("source_uri").alias("_from"), *LINK, F.explode("urls").alias("_url"))
+    plain = urls.withColumn("_url", F.regexp_replace("_url", "^s3[an]:", "s3:")).withColumn(
+        "_tail", F.concat(F.lit("/"), F.regexp_replace("_url", r"^(?:\./)+", ""))
+    )
+    above = F.expr("startswith(_from, left(source_uri, length(source_uri) - length(_tail) + 1))")
+    named = (F.col("source_uri") == F.col("_url")) | (
+        ~F.col("_url").contains("://") & (F.length("_tail") > 1) & F.col("source_uri").endswith(F.col("_tail")) & above
+    )
+    pairs = files.join(F.broadcast(plain.withColumnRenamed("source_system", "_system")), named).where(
+        F.col("source_system") == F.col("_system")
+    )
+    nearest = Window.partitionBy("source_system", "_from", "_url", *LINK).orderBy(
+        F.length("source_uri").desc(), "source_uri"
+    )
+    return pairs.withColumn("_place", F.row_number().over(nearest)).where(F.col("_place") == 1).select(*DOCUMENT, *LINK)
+
+
+def linked_documents(pairs: DataFrame) -> DataFrame:
+    """Return one row a document that records name or hold.
+
+    A document that records of two patients name belongs to none of them: a document in the wrong record harms
+    somebody.
+
+    :param pairs: ``source_system, doc_id`` and the columns of a link, one row a record.
+    :return: ``source_system, doc_id``, the columns of a link and ``flags``.
     """
     from pyspark.sql import functions as F  # noqa: N812
 
-    urls = links.select("source_system", *LINK, F.explode("urls").alias("url")).withColumn(
-        "tail", F.regexp_replace("url", r"^(?:\./)+", "")
+    grouped = pairs.groupBy(*DOCUMENT).agg(
+        F.count_distinct("patient_id").alias("_patients"),
+        F.count_distinct("encounter_id").alias("_encounters"),
+        *(F.max(name).alias(name) for name in LINK),
     )
-    same_source = documents["source_system"] == urls["source_system"]
-    named = (documents["source_uri"] == urls["url"]) | (
-        ~urls["tail"].contains("://") & documents["source_uri"].endswith(F.concat(F.lit("/"), urls["tail"]))
-    )
-    pairs = documents.join(F.broadcast(urls.where(F.length("tail") > 0)), same_source & named).select(
-        documents["source_system"], documents["source_uri"], *LINK
-    )
-    grouped = pairs.groupBy("source_system", "source_uri").agg(
-        F.count_distinct("patient_id").alias("patients"), F.max(F.struct(*LINK)).alias("link")
-    )
+    one, same_stay = F.col("_patients") <= 1, F.col("_encounters") <= 1
+    flags = F.array(F.when(~one, F.lit(AMBIGUOUS_LINK)), F.when(one & ~same_stay, F.lit(AMBIGUOUS_ENCOUNTER)))
+    taken = {name: F.when(one, F.col(name)) for name in LINK}
+    taken["encounter_id"] = F.when(one & same_stay, F.col("encounter_id"))
     return grouped.select(
-        "source_system",
-        "source_uri",
-        *(F.when(F.col("patients") <= 1, F.col(f"link.{name}")).alias(name) for name in LINK),
-        (F.col("patients") > 1).alias("ambiguous"),
+        *DOCUMENT, *(column.alias(name) for name, column in taken.items()), F.array_compact(flags).alias("flags")
     )
 
 
 def blocks(rows: DataFrame, linked: DataFrame) -> DataFrame:
     """Conform blocks: one row a block of a document, whatever its file is called and however often it was sent.
 
-    :param rows: rows of bronze_docs_text.
-    :param linked: from :func:`linked_files`.
+    :param rows: rows of bronze_docs_text, each with the source system the document is of.
+    :param linked: from :func:`linked_documents`.
     :return: the columns of silver_fct_doc_blocks.
     """
     from pyspark.sql import Window
@@ -84,18 +118,13 @@ def blocks(rows: DataFrame, linked: DataFrame) -> DataFrame:
 
     target = silver.DOC_BLOCKS
     keep = target.keep or silver.KEEP_NEWEST
-    joined = rows.join(linked, ["source_system", "source_uri"], "left")
-    # Of two files with the same bytes the linked one counts, or the document would lose its patient.
-    order = [F.col("document_reference_id").isNotNull().desc(), *newest_first(keep)]
-    window = Window.partitionBy(*target.key).orderBy(*order)
-    ambiguous = F.coalesce(F.col("ambiguous"), F.lit(False))
+    window = Window.partitionBy(*target.key).orderBy(*newest_first(keep))
     return (
-        joined.withColumn("_place", F.row_number().over(window))
+        rows.join(linked, list(DOCUMENT), "left")
+        .withColumn("_place", F.row_number().over(window))
         .where(F.col("_place") == 1)
         .withColumn("text", F.trim(F.regexp_replace("text", r"\s+", " ")))
-        .withColumn(
-            "flags", F.when(ambiguous, F.array(F.lit(AMBIGUOUS_LINK))).otherwise(F.array().cast("array<string>"))
-        )
+        .withColumn("flags", F.coalesce("flags", F.array().cast("array<string>")))
         .withColumn("version_id", F.lit(None).cast("string"))
         .withColumn("last_updated", F.lit(None).cast("timestamp"))
         .select(*target.column_names)

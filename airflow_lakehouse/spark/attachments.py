@@ -1,0 +1,162 @@
+"""PDFs out of bronze: written once per content below the OCR root, where the OCR stage finds them.
+
+The raw drop may be read-only, so nothing is written there. What was looked at is in the watermark of
+``bronze_attachments``, so that a load that was killed between bronze and here is caught up on by the next.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.ocr.folder import open_folder
+from airflow_lakehouse.parsers.documents import DocumentsParser
+from airflow_lakehouse.parsing.model import SourceFile
+from airflow_lakehouse.spark import conform, delta, files, reconcile
+from airflow_lakehouse.spark.catalog import find_table
+from airflow_lakehouse.spark.discovery import Found
+from airflow_lakehouse.spark.ledger import Ledger
+from airflow_lakehouse.spark.transforms import attachments as transform
+from airflow_lakehouse.tables import bronze, silver
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    import pyarrow as pa
+    from pyiceberg.catalog import Catalog
+    from pyspark.sql import DataFrame, SparkSession
+
+    from airflow_lakehouse.parsing import Registry
+    from airflow_lakehouse.profile import Profile
+    from airflow_lakehouse.spark.jobs.model import JobArguments
+
+FOLDER: Final = "attachments"
+"""Below the OCR root."""
+ATTACHED: Final = "attachment"
+"""Source system of an extracted file in bronze: many may have sent it, and silver has a row for each of them."""
+SOURCES: Final = (bronze.DOCUMENT_REFERENCE, bronze.OTHER)
+REPORT: Final = "resource_type = 'DiagnosticReport'"
+"""Rows of bronze_fhir_other that have attachments, too."""
+_BINARY: Final = "resource_type = 'Binary'"
+
+
+def is_due(catalog: Catalog) -> bool:
+    """Tell whether bronze holds what was not looked at for attachments; no Spark is needed to know.
+
+    :param catalog: the catalog.
+    """
+    seen = delta.stored(catalog, bronze.ATTACHMENTS)
+    now = _present(catalog)
+    return seen != now and any(now.snapshot(table) is not None for table in SOURCES)
+
+
+def extract(spark: SparkSession, catalog: Catalog, arguments: JobArguments) -> dict[str, int]:
+    """Look at the attachments that are new in bronze, and write the PDFs among them.
+
+    :param spark: the session.
+    :param catalog: the catalog.
+    :param arguments: of the job.
+    :return: outcome to attachments.
+    """
+    if not is_due(catalog):
+        return {}
+    table = bronze.ATTACHMENTS
+    now = _present(catalog)
+    area = f"{arguments.staging_area}-{FOLDER}"
+    work = conform.Work(spark, catalog, area, Ledger(catalog).dead_versions(), now)
+    try:
+        each = transform.with_attachments(_unread(work, delta.stored(catalog, table)))
+        found = transform.attachments(each, _binaries(work, each), _root(arguments.profile), _folder(arguments.profile))
+        schema = ", ".join(f"`{column.name}` {column.type}" for column in table.columns)
+        writer = _writer(arguments.profile.textract_uri, table.column_names)
+        rows = work.keep(found.mapInArrow(writer, schema), "found")
+        changes = None
+        if not conform.is_empty(work, table):
+            present = conform.only(work.read(table), rows.select(*bronze.RECORD_KEY), bronze.RECORD_KEY)
+            changes = conform.operations(table, rows, present)
+        conform.apply(work, table, changes, rows, now)
+        counts = {row["outcome"]: row["count"] for row in rows.groupBy("outcome").count().collect()}
+    finally:
+        files.delete_folder(area)
+    told = [(FOLDER, table.name, outcome, count) for outcome, count in sorted(counts.items())]
+    reconcile.record(catalog, told, arguments.run_id)
+    return dict(sorted(counts.items()))
+
+
+def documents(catalog: Catalog, profile: Profile, registry: Registry) -> list[Found]:
+    """Return the extracted files, one a content, as files of the drop.
+
+    They come from the table, not from a listing: it knows their content and day without opening one.
+
+    :param catalog: the catalog.
+    :param profile: the lakehouse.
+    :param registry: the parsers.
+    """
+    from pyiceberg.expressions import EqualTo
+
+    table = find_table(catalog, bronze.ATTACHMENTS.identifier)
+    if table is None or table.current_snapshot() is None:
+        return []
+    extracted = EqualTo("outcome", transform.EXTRACTED)  # type: ignore[call-arg,arg-type] # pydantic hides its constructor
+    fields = ("doc_id", "uri", "bytes", "dt", "ingested_at")
+    parser = registry.get(DocumentsParser.name)
+    first: dict[str, Found] = {}
+    for row in table.scan(row_filter=extracted, selected_fields=fields).to_arrow().sort_by("ingested_at").to_pylist():
+        day = row["dt"].isoformat() if row["dt"] else None
+        file = SourceFile(row["uri"], row["doc_id"], row["bytes"], day, ATTACHED, profile.textract_uri)
+        first.setdefault(row["doc_id"], Found(file, parser.name, parser.version))
+    return list(first.values())
+
+
+def _present(catalog: Catalog) -> delta.Watermark:
+    return delta.present(catalog, SOURCES, ())
+
+
+def _unread(work: conform.Work, seen: delta.Watermark | None) -> DataFrame:
+    """Return the resources nobody has looked at, and those whose Binary was not there."""
+    from pyspark.sql import functions as F  # noqa: N812
+
+    parts = []
+    waiting = work.read(bronze.ATTACHMENTS).where(F.col("outcome") == transform.WAITING).select(*bronze.RECORD_KEY)
+    for table, which in ((bronze.DOCUMENT_REFERENCE, "true"), (bronze.OTHER, REPORT)):
+        rows = work.read(table).where(which)
+        until = work.bronze.snapshot(table)
+        added = delta.added_rows(work.spark, work.catalog, table, seen.snapshot(table), until) if seen else None
+        if added is not None:
+            again = conform.only(rows, waiting.distinct(), bronze.RECORD_KEY)
+            rows = added.where(which).unionByName(again).dropDuplicates(list(bronze.RECORD_KEY))
+        parts.append(rows)
+    return parts[0].unionByName(parts[1])
+
+
+def _binaries(work: conform.Work, each: DataFrame) -> DataFrame:
+    """Return the Binaries that attachments name."""
+    named = each.where("binary_id IS NOT NULL").selectExpr("source_system", "binary_id AS resource_id").distinct()
+    rows = conform.only(work.live(bronze.OTHER).where(_BINARY), work.keep(named, "named"))
+    current, _ = conform.current(work, rows, silver.KEEP_NEWEST, "binaries")
+    return transform.binaries(current)
+
+
+def _root(profile: Profile) -> str:
+    raw = (profile.raw or "").rstrip("/")
+    path = files.local_path(raw)
+    return f"{files.file_uri(path) if path is not None else raw}/"
+
+
+def _folder(profile: Profile) -> str:
+    return f"{open_folder(profile.textract_uri).uri(FOLDER)}/"
+
+
+def _writer(textract: str, columns: tuple[str, ...]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        folder = open_folder(textract)
+        for batch in batches:
+            for doc_id, content in zip(batch.column("doc_id"), batch.column(transform.CONTENT), strict=True):
+                if not content.is_valid:
+                    continue
+                name, data = f"{FOLDER}/{doc_id.as_py()}.pdf", content.as_py()
+                # The same content comes in many records; a file that is there whole is not written again.
+                if folder.size(name) != len(data):
+                    folder.write(name, data)
+            yield batch.select(list(columns))
+
+    return write
