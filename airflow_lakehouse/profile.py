@@ -19,6 +19,11 @@ CATALOG_FILE: Final = "catalog.db"
 CATALOGS: Final = ("sqlite", "glue")
 RUNNERS: Final = ("local",)
 OCR_ENGINES: Final = ("local", "textract", "none")
+SHIFT: Final = "shift"
+YEAR: Final = "year"
+DEIDENTIFY: Final = ("", SHIFT, YEAR)
+KEY_VARIABLE: Final = "LAKEHOUSE_DEIDENTIFY_KEY"
+"""Environment variable with the key of de-identification, where the job runs."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,10 @@ class Profile:
     :param ocr: what reads pages: ``local``, ``textract`` or ``none``.
     :param region: AWS region, for Glue.
     :param parsers: single-file parser plugins, by path.
+    :param deidentify: what silver holds of dates, if it is to hold no person: ``shift`` (all dates of a patient by the
+        same days) or ``year``; empty to keep everything as it is.
+    :param deidentify_key: file with the key of the hashes, a path or URI; when empty, the job reads it from the
+        environment variable :data:`KEY_VARIABLE`.
     :param catalog_properties: further PyIceberg catalog properties, such as ``s3.endpoint``.
     :raises ConfigurationError: when a value is not legal.
     """
@@ -45,12 +54,15 @@ class Profile:
     ocr: str = "local"
     region: str | None = None
     parsers: tuple[str, ...] = ()
+    deidentify: str = ""
+    deidentify_key: str = ""
     catalog_properties: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _one_of("catalog", self.catalog, CATALOGS)
         _one_of("runner", self.runner, RUNNERS)
         _one_of("OCR engine", self.ocr, OCR_ENGINES)
+        _one_of("deidentify", self.deidentify, DEIDENTIFY)
         if not self.warehouse:
             raise ConfigurationError(
                 "the profile names no warehouse", remedy="give --warehouse DIR or set it in the connection"
@@ -123,4 +135,4 @@ class Profile:
 
 def _one_of(what: str, given: str, legal: tuple[str, ...]) -> None:
     if given not in legal:
-        raise ConfigurationError(f"{what} {given!r} is not known", legal=", ".join(legal))
+        raise ConfigurationError(f"{what} {given!r} is not known", legal=", ".join(filter(None, legal)))

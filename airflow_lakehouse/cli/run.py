@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from airflow_lakehouse.cli.pipeline import STAGES, Request, run_pipeline
 from airflow_lakehouse.cli.warehouse import add_warehouse, print_json
 from airflow_lakehouse.exceptions import LakehouseError
-from airflow_lakehouse.profile import OCR_ENGINES, Profile
+from airflow_lakehouse.profile import DEIDENTIFY, KEY_VARIABLE, OCR_ENGINES, Profile
 
 if TYPE_CHECKING:
     import argparse
@@ -29,6 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max-bad-ratio", metavar="SHARE", help="fail, after all is written, if more records are rejected: 0 to 1"
     )
     parser.add_argument("--recompute", action="store_true", help="make silver anew from all of bronze")
+    parser.add_argument(
+        "--deidentify", choices=DEIDENTIFY[1:], help="make silver without persons: dates shifted, or years alone"
+    )
+    parser.add_argument("--deidentify-key", metavar="FILE", help=f"file with its key (default: ${KEY_VARIABLE})")
     parser.add_argument("--parser", action="append", default=[], metavar="FILE", help="a parser plugin of one file")
 
 
@@ -37,7 +41,14 @@ def run(options: argparse.Namespace) -> int:
 
     :param options: the parsed options.
     """
-    profile = Profile(options.warehouse, raw=options.raw, ocr=options.ocr, parsers=tuple(options.parser))
+    profile = Profile(
+        options.warehouse,
+        raw=options.raw,
+        ocr=options.ocr,
+        parsers=tuple(options.parser),
+        deidentify=options.deidentify or "",
+        deidentify_key=options.deidentify_key or "",
+    )
     try:
         request = Request(
             profile,

@@ -20,7 +20,7 @@ class LakehouseHook(BaseHook):
     """Read the ``lakehouse`` connection.
 
     Every field is in the connection's extra: ``raw``, ``warehouse``, ``catalog``, ``runner``, ``ocr``,
-    ``textract``, ``region``, ``parsers`` (a list, or paths with commas between) and
+    ``textract``, ``region``, ``parsers`` (a list, or paths with commas between), ``deidentify``, ``deidentify_key`` and
     ``catalog_properties`` (an object). They are the fields of :class:`~airflow_lakehouse.profile.Profile`.
 
     :param lakehouse_conn_id: id of the connection.

@@ -16,6 +16,7 @@ from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.spark.discovery import Found
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.transforms import attachments as transform
+from airflow_lakehouse.spark.work import Work
 from airflow_lakehouse.tables import bronze, silver
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def extract(spark: SparkSession, catalog: Catalog, arguments: JobArguments) -> d
     table = bronze.ATTACHMENTS
     now = _present(catalog)
     area = f"{arguments.staging_area}-{FOLDER}"
-    work = conform.Work(spark, catalog, area, Ledger(catalog).dead_versions(), now)
+    work = Work(spark, catalog, area, Ledger(catalog).dead_versions(), now)
     try:
         each = transform.with_attachments(_unread(work, delta.stored(catalog, table)))
         found = transform.attachments(each, _binaries(work, each), _root(arguments.profile), _folder(arguments.profile))
@@ -111,7 +112,7 @@ def _present(catalog: Catalog) -> delta.Watermark:
     return delta.present(catalog, SOURCES, ())
 
 
-def _unread(work: conform.Work, seen: delta.Watermark | None) -> DataFrame:
+def _unread(work: Work, seen: delta.Watermark | None) -> DataFrame:
     """Return the resources nobody has looked at, and those whose Binary was not there."""
     from pyspark.sql import functions as F  # noqa: N812
 
@@ -128,7 +129,7 @@ def _unread(work: conform.Work, seen: delta.Watermark | None) -> DataFrame:
     return parts[0].unionByName(parts[1])
 
 
-def _binaries(work: conform.Work, each: DataFrame) -> DataFrame:
+def _binaries(work: Work, each: DataFrame) -> DataFrame:
     """Return the Binaries that attachments name."""
     named = each.where("binary_id IS NOT NULL").selectExpr("source_system", "binary_id AS resource_id").distinct()
     rows = conform.only(work.live(bronze.OTHER).where(_BINARY), work.keep(named, "named"))

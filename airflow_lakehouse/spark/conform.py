@@ -11,85 +11,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.profile import CATALOG_NAME
-from airflow_lakehouse.spark import delta, load, schema
+from airflow_lakehouse.spark import delta, load
 from airflow_lakehouse.spark.session import stamp, unstamp
 from airflow_lakehouse.spark.transforms import versions
-from airflow_lakehouse.tables.bronze import FILE_KEY
 
 if TYPE_CHECKING:
-    from pyiceberg.catalog import Catalog
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame
 
+    from airflow_lakehouse.spark.work import Work
     from airflow_lakehouse.tables import Keep, Table
 
 OPERATION: Final = "_operation"
 RESOURCE: Final = ("source_system", "resource_id")
 """What identifies a resource in bronze."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """One run over silver.
-
-    :param spark: the session.
-    :param catalog: the same catalog through PyIceberg.
-    :param area: URI of a folder of this run's own.
-    :param dead: file versions that newer ones have replaced.
-    :param bronze: what there is in bronze; every table is read as of its snapshot in it, however long the run takes.
-    :param full: recompute everything from bronze.
-    """
-
-    spark: SparkSession
-    catalog: Catalog
-    area: str
-    dead: Sequence[tuple[str, str]] = ()
-    bronze: delta.Watermark = field(default_factory=lambda: delta.Watermark({}, delta.digest(())))
-    full: bool = False
-
-    def read(self, table: Table) -> DataFrame:
-        """Return a table.
-
-        :param table: which.
-        """
-        return self._at(table, self.bronze.snapshot(table)) if table.name in self.bronze.sources else self._now(table)
-
-    def live(self, table: Table, snapshot: int | None = None) -> DataFrame:
-        """Return the rows of a bronze table that no newer version of their file has replaced.
-
-        :param table: the bronze table.
-        :param snapshot: an earlier snapshot of it; None for this run's.
-        """
-        rows = self.read(table) if snapshot is None else self._at(table, snapshot)
-        return rows.join(self._gone(), list(FILE_KEY), "left_anti") if self.dead else rows
-
-    def replaced(self, table: Table) -> DataFrame:
-        """Return the other rows: those of file versions that newer ones have replaced.
-
-        :param table: the bronze table.
-        """
-        return self.read(table).join(self._gone(), list(FILE_KEY), "left_semi")
-
-    def _now(self, table: Table) -> DataFrame:
-        return self.spark.table(schema.qualified(table))
-
-    def _at(self, table: Table, snapshot: int | None) -> DataFrame:
-        if snapshot is None:
-            return self._now(table).where("false")
-        return self.spark.read.option("versionAsOf", str(snapshot)).table(schema.qualified(table))
-
-    def _gone(self) -> DataFrame:
-        from pyspark.sql import functions as F  # noqa: N812
-
-        gone = self.spark.createDataFrame(list(self.dead), ", ".join(f"{name} STRING" for name in FILE_KEY))
-        return F.broadcast(gone)
-
-    def keep(self, rows: DataFrame, name: str) -> DataFrame:
-        """Store rows below this run's folder and return them from there, so that they are computed once.
-
-        :param rows: what to keep.
-        :param name: unique within the run.
-        """
-        return load.keep(self.spark, rows, f"{self.area}/{name}")
 
 
 @dataclass
@@ -123,7 +57,7 @@ def affected(work: Work, source: Table, seen: delta.Watermark | None, now: delta
     added = delta.added_rows(work.spark, work.catalog, source, seen.snapshot(source), now.snapshot(source))
     if added is None:
         return None
-    named = added.select(*RESOURCE)
+    named = work.hidden(added).select(*RESOURCE)
     if seen.dead != now.dead and work.dead:
         # A file was replaced: what it said, and its newer version does not say, must go.
         named = named.unionByName(work.replaced(source).select(*RESOURCE))

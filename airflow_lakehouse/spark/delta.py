@@ -26,6 +26,7 @@ _PREFIX: Final = "lakehouse."
 _SOURCE: Final = "src."
 _TOTAL: Final = "total."
 _DEAD: Final = "dead-files"
+_PRIVACY: Final = "deidentified"
 _NONE: Final = "none"
 
 
@@ -35,24 +36,27 @@ class Watermark:
 
     :param sources: bronze table name to the id of its snapshot, or ``none``.
     :param dead: digest of the file versions that were dead.
+    :param privacy: what stands for how it was de-identified (:mod:`airflow_lakehouse.spark.privacy`); empty if not.
     :param totals: class to rows of the table's own source, over all runs (:mod:`airflow_lakehouse.spark.totals`).
     """
 
     sources: dict[str, str]
     dead: str
+    privacy: str = ""
     totals: dict[str, int] = field(default_factory=dict, compare=False)
 
     def properties(self) -> dict[str, str]:
         """Return the watermark as snapshot properties, without the common prefix."""
         sources = {f"{_SOURCE}{name}": id_ for name, id_ in self.sources.items()}
-        return {**sources, **{f"{_TOTAL}{name}": str(rows) for name, rows in self.totals.items()}, _DEAD: self.dead}
+        totals = {f"{_TOTAL}{name}": str(rows) for name, rows in self.totals.items()}
+        return {**sources, **totals, _DEAD: self.dead, **({_PRIVACY: self.privacy} if self.privacy else {})}
 
     def of(self, tables: Sequence[Table]) -> Watermark:
         """Return the part of the watermark that is about some tables.
 
         :param tables: bronze tables.
         """
-        return Watermark({table.name: self.sources[table.name] for table in tables}, self.dead)
+        return Watermark({table.name: self.sources[table.name] for table in tables}, self.dead, self.privacy)
 
     def snapshot(self, table: Table) -> int | None:
         """Return the snapshot of a bronze table that was seen, or None.
@@ -63,19 +67,22 @@ class Watermark:
         return None if seen == _NONE else int(seen)
 
 
-def present(catalog: Catalog, sources: Sequence[Table], dead: Sequence[tuple[str, str]]) -> Watermark:
+def present(
+    catalog: Catalog, sources: Sequence[Table], dead: Sequence[tuple[str, str]], privacy: str = ""
+) -> Watermark:
     """Return the watermark a run that begins now will leave.
 
     :param catalog: the catalog.
     :param sources: bronze tables read.
     :param dead: dead file versions.
+    :param privacy: how silver is de-identified; empty if it is not.
     """
     ids = {}
     for table in sources:
         found = find_table(catalog, table.identifier)
         snapshot = found.current_snapshot() if found else None
         ids[table.name] = str(snapshot.snapshot_id) if snapshot else _NONE
-    return Watermark(ids, digest(dead))
+    return Watermark(ids, digest(dead), privacy)
 
 
 def digest(dead: Sequence[tuple[str, str]]) -> str:
@@ -102,7 +109,7 @@ def stored(catalog: Catalog, target: Table) -> Watermark | None:
         if _DEAD in own:
             sources = {name.removeprefix(_SOURCE): id_ for name, id_ in own.items() if name.startswith(_SOURCE)}
             totals = {name.removeprefix(_TOTAL): int(rows) for name, rows in own.items() if name.startswith(_TOTAL)}
-            return Watermark(sources, own[_DEAD], totals)
+            return Watermark(sources, own[_DEAD], own.get(_PRIVACY, ""), totals)
         parent = snapshot.parent_snapshot_id
         snapshot = found.snapshot_by_id(parent) if parent is not None else None
     return None

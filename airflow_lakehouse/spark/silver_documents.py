@@ -14,7 +14,8 @@ from airflow_lakehouse.tables import bronze, silver
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from airflow_lakehouse.spark.conform import Outcome, Work
+    from airflow_lakehouse.spark.conform import Outcome
+    from airflow_lakehouse.spark.work import Work
 
 TARGET: Final = silver.DOC_BLOCKS
 
@@ -33,7 +34,9 @@ def refresh(work: Work, seen: delta.Watermark | None, now: delta.Watermark) -> O
     pairs = doc_blocks.named_by_url(files, links).unionByName(held)
     linked = work.keep(doc_blocks.linked_documents(pairs), "doc_linked")
     documents = _affected(work, files, held, linked, seen, now)
-    wanted = work.keep(doc_blocks.blocks(conform.only(live, documents, DOCUMENT), linked), "doc_blocks")
+    made = doc_blocks.blocks(conform.only(live, documents, DOCUMENT), linked)
+    rest = [name for name in TARGET.column_names if name not in LINK]
+    wanted = work.keep(work.private(TARGET, made, rest), "doc_blocks")
     changes = None
     if not conform.is_empty(work, TARGET):
         present = conform.only(work.read(TARGET), documents, DOCUMENT)
@@ -46,7 +49,8 @@ def _links(work: Work) -> DataFrame:
     parts = []
     for table, which in ((bronze.DOCUMENT_REFERENCE, "true"), (bronze.OTHER, REPORT)):
         rows, _ = conform.current(work, work.live(table).where(which), silver.KEEP_NEWEST, f"{table.name}_links")
-        parts.append(doc_blocks.document_links(rows).select(*bronze.RECORD_KEY, "source_system", *LINK, "urls"))
+        found = doc_blocks.document_links(rows).select(*bronze.RECORD_KEY, "source_system", *LINK, "urls")
+        parts.append(work.private(TARGET, found, LINK))
     return parts[0].unionByName(parts[1])
 
 

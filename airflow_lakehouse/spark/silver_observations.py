@@ -14,11 +14,13 @@ from airflow_lakehouse.spark import conform, delta, orphans, totals
 from airflow_lakehouse.spark.transforms import fhir, versions
 from airflow_lakehouse.spark.transforms.observation import observations, with_components
 from airflow_lakehouse.tables import bronze, by_name, silver
+from airflow_lakehouse.tables.privacy import ORDERING
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from airflow_lakehouse.spark.conform import Outcome, Work
+    from airflow_lakehouse.spark.conform import Outcome
+    from airflow_lakehouse.spark.work import Work
 
 SAME_KEY: Final = "SAME_KEY"
 """Another observation of the same patient, time and code is newer; ``winner_observation_id`` names it."""
@@ -51,6 +53,7 @@ def refresh(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Wate
     now = replace(now, totals=_totals(work, rows, ids, counts, seen))
     for target, how in ((silver.OBSERVATION, "left_anti"), (silver.COLLISIONS, "inner")):
         mine = rows.join(F.broadcast(lost), list(silver.COLLISIONS.key), how).select(*target.column_names)
+        mine = work.private(target, mine, ORDERING)
         wanted, present = _scope(mine, keys, named), _scope(work.read(target), keys, named)
         changes = None if conform.is_empty(work, target) else conform.operations(target, wanted, present)
         change = conform.apply(work, target, changes, wanted, now)
@@ -97,7 +100,10 @@ def _affected(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Wa
 def _read(work: Work, ids: DataFrame | None, name: str) -> tuple[DataFrame, dict[str, int]]:
     """Return the current observations and components, read once and kept, and how all rows were classified."""
     rows, counts = conform.current(work, conform.only(work.live(SOURCE), ids), silver.KEEP_NEWEST, name)
-    return work.keep(with_components(observations(rows)), name), counts
+    made = with_components(observations(rows))
+    # What decides who holds a key stays true until that is decided.
+    settled = [column for column in silver.OBSERVATION.column_names if column not in ORDERING]
+    return work.keep(work.private(silver.OBSERVATION, made, settled), name), counts
 
 
 def _occupied(work: Work) -> DataFrame:

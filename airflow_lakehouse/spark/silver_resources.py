@@ -15,7 +15,8 @@ from airflow_lakehouse.tables import bronze, silver
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from airflow_lakehouse.spark.conform import Outcome, Transform, Work
+    from airflow_lakehouse.spark.conform import Outcome, Transform
+    from airflow_lakehouse.spark.work import Work
     from airflow_lakehouse.tables import Table
 
 
@@ -53,7 +54,8 @@ def refresh(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: 
     rows, counts = conform.current(
         work, conform.only(work.live(made.source), ids), target.keep or silver.KEEP_NEWEST, target.name
     )
-    wanted = work.keep(made.transform(rows).select(*target.column_names), f"{target.name}_wanted")
+    made_rows = work.private(target, made.transform(rows).select(*target.column_names), target.column_names)
+    wanted = work.keep(made_rows, f"{target.name}_wanted")
     wanted = orphans.flagged(work, target, wanted, ids)
     changes = None
     if not conform.is_empty(work, target):

@@ -16,8 +16,8 @@ from airflow_lakehouse.tables import silver
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-    from airflow_lakehouse.spark.conform import Work
     from airflow_lakehouse.spark.delta import Watermark
+    from airflow_lakehouse.spark.work import Work
     from airflow_lakehouse.tables import Table
 
 REPLACED: Final = "replaced"

@@ -86,13 +86,12 @@ def extracted(profile: Profile) -> list[str]:
     return sorted(path.name for path in Path(profile.textract_uri, attachments.FOLDER).glob("*"))
 
 
-def test_every_attachment_has_its_outcome(lakehouse: Profile, tmp_path: Path) -> None:
-    """The bytes decide what is extracted; what is wrong with the rest has a reason, and the record always loads."""
-    letter, raw = pdf("A letter."), tmp_path / "raw" / "fhir" / "dt=2026-01-15"
+def every_kind(letter: bytes, root: str) -> list[dict[str, Any]]:
+    """Return records with attachments of every kind; their ids are those of :data:`OUTCOMES`."""
     good = inline(letter)
     broken = {"contentType": "application/pdf", "data": good["data"][:50] + "*!*" + good["data"][50:]}
     wrapped = {"contentType": "application/pdf", "data": "\r\n".join(good["data"].partition("i"))}
-    records = [
+    return [
         reference("right", "a", inline(letter, size=len(letter), hash=sha1(letter))),
         reference("hex", "a", inline(letter, hash=hashlib.sha1(letter, usedforsecurity=False).hexdigest())),
         reference("wrapped", "a", wrapped),
@@ -107,36 +106,45 @@ def test_every_attachment_has_its_outcome(lakehouse: Profile, tmp_path: Path) ->
         reference("outside", "a", {"url": "s3://other/letter.pdf"}, {"url": "file:///etc/passwd"}),
         reference("climbs", "a", {"url": "../../secret.pdf"}, {"url": "a/../../b.pdf"}, {"url": "/etc/passwd"}),
         reference("strange", "a", {"url": "urn:uuid:0"}, {"url": "mailto:a@example.org"}),
-        reference("by-url", "a", {"url": "docs/x.pdf"}, {"url": f"file://{lakehouse.raw}/docs/x.pdf"}),
+        reference("by-url", "a", {"url": "docs/x.pdf"}, {"url": f"file://{root}/docs/x.pdf"}),
         reference("waits", "a", {"url": "Binary/none"}),
         reference("two", "a", inline(pdf("Another letter.")), inline(b"a picture", "image/png")),
         reference("contained", "a", {"url": "#b"}, contained=[{"resourceType": "Binary", "id": "b", **good}]),
         reference("none", "a"),
         {"resourceType": "DiagnosticReport", "id": "report", "presentedForm": [good]},
     ]
-    write_lines(raw / "all.ndjson", *records)
+
+
+OUTCOMES = {
+    "right": [("extracted", None)],
+    "hex": [("extracted", None)],
+    "wrapped": [("extracted", None)],
+    "wrong-type": [("extracted", None, "WRONG_CONTENT_TYPE")],
+    "wrong-hash": [("extracted", None, "WRONG_HASH")],
+    "wrong-size": [("extracted", None, "WRONG_SIZE")],
+    "broken": [("rejected", "BROKEN_BASE64")],
+    "no-pdf": [("rejected", "NOT_A_PDF")],
+    "text": [("skipped", "NOT_A_PDF")],
+    "empty": [("rejected", "NO_CONTENT")] * 3,
+    "remote": [("rejected", "REMOTE_URL")] * 2,
+    "outside": [("rejected", "OUTSIDE_DROP")] * 2,
+    "climbs": [("rejected", "OUTSIDE_DROP")] * 3,
+    "strange": [("rejected", "UNRESOLVED_URL")] * 2,
+    "by-url": [("by_url", None)] * 2,
+    "waits": [("waiting", "UNRESOLVED_BINARY")],
+    "two": [("extracted", None), ("skipped", "NOT_A_PDF")],
+    "contained": [("extracted", None)],
+    "report": [("extracted", None)],
+}
+
+
+def test_every_attachment_has_its_outcome(lakehouse: Profile, tmp_path: Path) -> None:
+    """The bytes decide what is extracted; what is wrong with the rest has a reason, and the record always loads."""
+    letter = pdf("A letter.")
+    records = every_kind(letter, lakehouse.raw or "")
+    write_lines(tmp_path / "raw" / "fhir" / "dt=2026-01-15" / "all.ndjson", *records)
     summary = run(lakehouse)
-    assert outcomes(lakehouse) == {
-        "right": [("extracted", None)],
-        "hex": [("extracted", None)],
-        "wrapped": [("extracted", None)],
-        "wrong-type": [("extracted", None, "WRONG_CONTENT_TYPE")],
-        "wrong-hash": [("extracted", None, "WRONG_HASH")],
-        "wrong-size": [("extracted", None, "WRONG_SIZE")],
-        "broken": [("rejected", "BROKEN_BASE64")],
-        "no-pdf": [("rejected", "NOT_A_PDF")],
-        "text": [("skipped", "NOT_A_PDF")],
-        "empty": [("rejected", "NO_CONTENT")] * 3,
-        "remote": [("rejected", "REMOTE_URL")] * 2,
-        "outside": [("rejected", "OUTSIDE_DROP")] * 2,
-        "climbs": [("rejected", "OUTSIDE_DROP")] * 3,
-        "strange": [("rejected", "UNRESOLVED_URL")] * 2,
-        "by-url": [("by_url", None)] * 2,
-        "waits": [("waiting", "UNRESOLVED_BINARY")],
-        "two": [("extracted", None), ("skipped", "NOT_A_PDF")],
-        "contained": [("extracted", None)],
-        "report": [("extracted", None)],
-    }
+    assert outcomes(lakehouse) == OUTCOMES
     assert summary["quarantine"] == {}
     assert sum(summary["attachments"].values()) == sum(map(len, outcomes(lakehouse).values()))
     names = sorted(f"{hashlib.sha256(one).hexdigest()}.pdf" for one in (letter, pdf("Another letter.")))

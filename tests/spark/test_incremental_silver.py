@@ -99,6 +99,42 @@ def test_a_tombstone_deletes_and_a_later_version_revives(warehouse: Profile, tmp
     assert {row["patient_id"] for row in read_rows(warehouse, "silver_dim_patient")} == {"p", "q"}
 
 
+_GONE = {"request": {"method": "DELETE", "url": "Patient/p"}}
+
+
+@pytest.mark.parametrize(
+    ("bundle", "lives"),
+    [
+        pytest.param({"entry": [_GONE]}, [False, False, True], id="says no time"),
+        pytest.param({"meta": {"lastUpdated": "2026-01-01T12:00:00Z"}, "entry": [_GONE]}, [True] * 3, id="Bundle"),
+        pytest.param(
+            {"entry": [{**_GONE, "response": {"lastModified": "2026-01-04T12:00:00+14:00", "etag": 'W/"9"'}}]},
+            [False, False, False],
+            id="entry",
+        ),
+    ],
+)
+def test_a_deletion_stands_where_it_belongs(
+    warehouse: Profile, tmp_path: Path, bundle: dict[str, Any], lives: list[bool]
+) -> None:
+    """It deletes what was there; what comes later lives if it is newer; and one run over all says the same."""
+    drop = tmp_path / "drop"
+    patient = {"resourceType": "Patient", "id": "p"}
+    write_lines(drop / "1.ndjson", patient | _versioned(2))
+    load(warehouse, drop)
+    write_lines(drop / "2.json", {"resourceType": "Bundle", "type": "transaction", **bundle})
+    load(warehouse, drop)
+    found = [bool(read_rows(warehouse, "silver_dim_patient"))]
+    for day in (2, 3):
+        write_lines(drop / f"{day + 1}.ndjson", patient | _versioned(day) | {"active": True})
+        load(warehouse, drop)
+        found.append(bool(read_rows(warehouse, "silver_dim_patient")))
+    assert found == lives
+    before = silver_content(warehouse)
+    load(warehouse, drop, recompute=True)
+    assert silver_content(warehouse) == before
+
+
 def test_an_overwritten_file_replaces_what_it_said(warehouse: Profile, tmp_path: Path) -> None:
     """Rows of a file's older version stay in bronze and leave silver, unless the newer version says them too."""
     drop = tmp_path / "drop"

@@ -40,6 +40,10 @@ def _row(rng: random.Random, number: int) -> tuple[Any, ...]:
     return ("u", "e", number, 0, system, id_, version, day, loaded, sha, deleted, flags)
 
 
+def _is_number(version: str | None) -> bool:
+    return (version or "x").isdigit()
+
+
 def _expected(rows: list[tuple[Any, ...]]) -> dict[int, str]:
     """Return the class of every row that loses, told one by one."""
     low = datetime(1, 1, 1, tzinfo=UTC)
@@ -51,10 +55,15 @@ def _expected(rows: list[tuple[Any, ...]]) -> dict[int, str]:
         else:
             held.setdefault((row["source_system"], row["resource_id"]), []).append(row)
     for rivals in held.values():
+        for row in rivals:
+            row["at"] = (row["last_updated"] or low, int(row["version_id"]) if _is_number(row["version_id"]) else -1)
+        for row in rivals:
+            known = max(one["at"] for one in rivals if one["ingested_at"] <= row["ingested_at"])
+            is_timeless = row["deleted"] and row["at"] == (low, -1)
+            row["place"] = (*(known if is_timeless else row["at"]), is_timeless and known > (low, -1))
         rivals.sort(
             key=lambda row: (
-                row["last_updated"] or low,
-                int(row["version_id"]) if (row["version_id"] or "x").isdigit() else -1,
+                row["place"],
                 row["ingested_at"],
                 row["body_sha256"],
                 row["source_row"],

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -29,10 +30,15 @@ REFS: Final = "refs"
 """Attribute: JSON object of the urns in the record that its Bundle resolves, to ``Type/id``."""
 DELETED: Final = "deleted"
 """Attribute: ``Type/id`` of the resource that the entry deletes; the body is then the entry itself."""
+DELETED_AT: Final = "deleted_at"
+"""Attribute: when the resource was deleted, as the entry or its Bundle says it."""
+DELETED_VERSION: Final = "deleted_version"
+"""Attribute: version the deletion made, as the entry says it."""
 FULL_URL_ID: Final = "full_url_id"
 """Attribute: uuid or oid of the entry's fullUrl, for a resource without id."""
 
 _URN: Final = re.compile(r"urn:(?:uuid|oid):([0-9A-Za-z.\-]+)")
+_ETAG: Final = re.compile(r'(?:W/)?"?([A-Za-z0-9\-.]{1,64})"?')
 _DELETE: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})/?$")
 
 
@@ -100,7 +106,7 @@ def _record(number: int, text: str, entry: _Entry, known: dict[str, str]) -> Rec
             return Rejected(number, CONDITIONAL_DELETE, "the entry deletes what a search finds", body)
         if target is None:
             return Rejected(number, EMPTY_ENTRY, "the entry has neither a resource nor a deletion", body)
-        return Record(number, body, attributes={DELETED: f"{target[1]}/{target[2]}"})
+        return Record(number, body, attributes={DELETED: f"{target[1]}/{target[2]}", **_deletion(entry.content, text)})
     body_text = entry.resource.of(text)
     attributes: dict[str, str] = {}
     refs = {urn: known[urn] for urn in sorted({found[0] for found in _URN.finditer(body_text)}) if urn in known}
@@ -111,6 +117,32 @@ def _record(number: int, text: str, entry: _Entry, known: dict[str, str]) -> Rec
     if wants_id and isinstance(full_url, str) and _URN.fullmatch(full_url):
         attributes[FULL_URL_ID] = _without_urn(full_url)
     return Record(number, _bytes(body_text), attributes=attributes or None)
+
+
+def _deletion(content: dict[str, Any], text: str) -> dict[str, str]:
+    """Return when a resource was deleted, and as which version.
+
+    A history says it of each entry. The ``deleted`` files of a bulk export say it of the Bundle: that was the state
+    when it was made.
+    """
+    response = content.get("response")
+    said = response if isinstance(response, dict) else {}
+    at = said.get("lastModified") or _made_at(text)
+    etag = _ETAG.fullmatch(str(said.get("etag") or ""))
+    found = {DELETED_AT: at, DELETED_VERSION: etag[1] if etag else None}
+    return {name: value for name, value in found.items() if isinstance(value, str)}
+
+
+def _made_at(text: str) -> str | None:
+    """Return when a Bundle was made, by its ``timestamp`` or ``meta.lastUpdated``."""
+    found: dict[str, str] = {}
+    with suppress(MalformedJsonError):
+        for name, start in json_spans.members(text, 0):
+            if name in ("timestamp", "meta"):
+                value = json.loads(json_spans.value_span(text, start).of(text))
+                at = value.get("lastUpdated") if isinstance(value, dict) else value
+                found[name] = str(at or "")
+    return found.get("timestamp") or found.get("meta") or None
 
 
 def _full_urls(entries: Iterator[_Entry]) -> dict[str, str]:

@@ -72,7 +72,7 @@ def lift(records: DataFrame) -> DataFrame:
             "reason",
             F.when(F.col("reason").isNull(), _target()).alias("target"),
             F.lit(None).cast("string").alias("detail"),
-            F.col("head.meta.versionId").alias("version_id"),
+            F.coalesce("head.meta.versionId", F.col("attributes").getItem(bundle.DELETED_VERSION)).alias("version_id"),
             _last_updated().alias("last_updated"),
             F.col("deletes").isNotNull().alias("deleted"),
             F.from_json(F.col("attributes").getItem(bundle.REFS), "map<string,string>").alias("bundle_refs"),
@@ -122,7 +122,7 @@ def _target() -> Column:
 def _last_updated() -> Column:
     from pyspark.sql import functions as F  # noqa: N812
 
-    text = F.col("head.meta.lastUpdated")
+    text = F.coalesce("head.meta.lastUpdated", F.col("attributes").getItem(bundle.DELETED_AT))
     return F.when(text.rlike(INSTANT), text.try_cast("timestamp"))
 
 

@@ -6,15 +6,23 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from airflow_lakehouse.spark import delta, load, reconcile, silver_documents, silver_observations, silver_resources
+from airflow_lakehouse.spark import (
+    delta,
+    load,
+    privacy,
+    reconcile,
+    silver_documents,
+    silver_observations,
+    silver_resources,
+)
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
-from airflow_lakehouse.spark.conform import Work
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.files import delete_folder
 from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.session import stamp
+from airflow_lakehouse.spark.work import Work
 from airflow_lakehouse.tables import ops, silver
 
 if TYPE_CHECKING:
@@ -39,7 +47,8 @@ def run(arguments: JobArguments) -> JobResult:
     result = JobResult(arguments.run_id)
     dead = Ledger(catalog).dead_versions()
     sources = {source.name: source for table in silver.TABLES for source in _sources(table)}
-    there = delta.present(catalog, list(sources.values()), dead)
+    hidden = privacy.of(arguments.profile)
+    there = delta.present(catalog, list(sources.values()), dead, hidden.digest if hidden else "")
     marks = {table.name: _marks(catalog, table, there) for table in silver.TABLES}
     stale = {name: both for name, both in marks.items() if both[0] != both[1] or (arguments.recompute and both[0])}
     load.ensure_tables(catalog)
@@ -49,7 +58,9 @@ def run(arguments: JobArguments) -> JobResult:
             stamp(spark, {"run-id": arguments.run_id, "job": NAME})
             area = f"{arguments.staging_area}-silver"
             try:
-                outcomes = _refresh(Work(spark, catalog, area, dead, there, arguments.recompute), stale)
+                # Rows under another key, or none, name nobody that rows under this one do.
+                full = arguments.recompute or any(seen and seen.privacy != now.privacy for seen, now in stale.values())
+                outcomes = _refresh(Work(spark, catalog, area, dead, there, full, hidden), stale)
             finally:
                 delete_folder(area)
             _report(result, outcomes)

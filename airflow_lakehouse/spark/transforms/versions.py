@@ -33,6 +33,39 @@ def newest_first(keep: Keep) -> list[Column]:
     return [F.col(name).desc_nulls_last() for name in keep.order_by]
 
 
+_TIMELESS: Final = "deleted AND last_updated IS NULL AND version_number IS NULL"
+_AFTER: Final = "_after"
+
+
+def _placed(rows: DataFrame, identity: Sequence[str]) -> DataFrame:
+    """Give deletions that say neither time nor version their place in the order.
+
+    It is right after the newest version that was there when the deletion came: the sender deleted what it had sent.
+    With nulls lowest, such a deletion would never delete anything that has a time; with the time of its arrival, it
+    would delete what the sender made after it and sends late.
+
+    :param rows: with ``last_updated``, ``version_number``, ``ingested_at``, ``deleted`` and the identity.
+    :param identity: columns that identify a resource.
+    :return: the same rows, ``last_updated`` and ``version_number`` filled in, and ``_after``, true where they were.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F  # noqa: N812
+
+    until_then = (
+        Window.partitionBy(*identity).orderBy("ingested_at").rangeBetween(Window.unboundedPreceding, Window.currentRow)
+    )
+    known = F.max(F.struct("last_updated", "version_number")).over(until_then)
+    told = rows.withColumn("_known", F.when(F.expr(_TIMELESS), known))
+    return told.select(
+        *(name for name in rows.columns if name not in ("last_updated", "version_number")),
+        F.coalesce("last_updated", "_known.last_updated").alias("last_updated"),
+        F.coalesce("version_number", "_known.version_number").alias("version_number"),
+        F.coalesce(
+            F.col("_known.last_updated").isNotNull() | F.col("_known.version_number").isNotNull(), F.lit(False)
+        ).alias(_AFTER),
+    )
+
+
 def contested(rows: DataFrame, key: Sequence[str], also: Column) -> DataFrame:
     """Return the rows that share their key with another row, and the rows that must be looked at anyway.
 
@@ -54,8 +87,9 @@ def contested(rows: DataFrame, key: Sequence[str], also: Column) -> DataFrame:
 def losers(rows: DataFrame, identity: Sequence[str], keep: Keep) -> DataFrame:
     """Tell which rows are superseded, and which silver has no place for; every other row is its resource's winner.
 
-    A row without an id cannot be told from others and is excluded. So is a deletion that wins: it supersedes the
-    versions before it, and leaves nothing. A version after the deletion wins over it: the resource is back. So is a
+    The order is the keep-rule's; a deletion without time or version stands after the newest version that was there when
+    it came. A row without an id cannot be told from others and is excluded. So is a deletion that wins: it supersedes
+    the versions before it, and leaves nothing. A version after the deletion wins over it: the resource is back. So is a
     version with a modifier nobody here understands, which may turn its meaning round
     (https://hl7.org/fhir/R4/extensibility.html#modifierExtension); the one before it has lost its place all the same.
 
@@ -69,11 +103,14 @@ def losers(rows: DataFrame, identity: Sequence[str], keep: Keep) -> DataFrame:
     from pyspark.sql import Window
     from pyspark.sql import functions as F  # noqa: N812
 
-    deciding = {*identity, *keep.order_by, *bronze.RECORD_KEY, "version_id"} & set(rows.columns)
+    deciding = {*identity, *keep.order_by, *bronze.RECORD_KEY, "version_id", "deleted"} & set(rows.columns)
     held_back = F.col("deleted") | F.array_contains("flags", UNKNOWN_MODIFIER)
     narrow = rows.select(*sorted(deciding), held_back.alias("held_back"))
     narrow = narrow.withColumn("version_number", F.expr(VERSION_NUMBER))
-    place = F.row_number().over(Window.partitionBy(*identity).orderBy(*newest_first(keep)))
+    order = newest_first(keep)
+    # After time and version, before what only tells one delivery from another.
+    order.insert(keep.order_by.index("version_number") + 1, F.col(_AFTER).desc())
+    place = F.row_number().over(Window.partitionBy(*identity).orderBy(*order))
     nameless = F.lit(False)
     for name in identity:
         nameless = nameless | F.col(name).isNull()
@@ -84,7 +121,7 @@ def losers(rows: DataFrame, identity: Sequence[str], keep: Keep) -> DataFrame:
         .when(F.col("held_back"), F.lit(EXCLUDED))
         .otherwise(F.lit(WINNER))
     )
-    classified = doubtful.withColumn("_place", place).select(*bronze.RECORD_KEY, class_.alias(CLASS))
+    classified = _placed(doubtful, identity).withColumn("_place", place).select(*bronze.RECORD_KEY, class_.alias(CLASS))
     return classified.where(F.col(CLASS) != WINNER)
 
 

@@ -1,6 +1,21 @@
 -- The pages of the documents that are there now. A file that was replaced under its name is gone, as in silver;
 -- the same bytes under two names, or loaded twice, are one document, whose newest reading of each page stays.
-with live as (
+with senders as (
+    select distinct doc_id, source_system
+    from {{ source('silver', 'silver_fct_doc_blocks') }}
+),
+
+-- A document that came inside records has no sender in bronze: it is that of each one who sent it, as in silver.
+pages as (
+    select
+        coalesce(senders.source_system, found.source_system) as source_system,
+        found.* except (source_system)
+    from {{ source('bronze', 'bronze_docs_pages') }} as found
+    left join senders
+        on found.source_system = 'attachment' and found.doc_id = senders.doc_id
+),
+
+live as (
     select *
     from (
         select
@@ -8,7 +23,7 @@ with live as (
             max_by(source_etag, struct(ingested_at, source_etag)) over (
                 partition by source_system, source_uri
             ) as newest_etag
-        from {{ source('bronze', 'bronze_docs_pages') }}
+        from pages
     ) as versions
     where source_etag = newest_etag
 )

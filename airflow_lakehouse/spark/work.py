@@ -1,0 +1,103 @@
+"""One run over silver: the session, what there is in bronze, and the tables as this run sees them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from airflow_lakehouse.spark import delta, load, schema
+from airflow_lakehouse.tables.bronze import FILE_KEY
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from pyiceberg.catalog import Catalog
+    from pyspark.sql import DataFrame, SparkSession
+
+    from airflow_lakehouse.spark.privacy import Privacy
+    from airflow_lakehouse.tables import Table
+
+
+@dataclass(frozen=True)
+class Work:
+    """One run over silver.
+
+    :param spark: the session.
+    :param catalog: the same catalog through PyIceberg.
+    :param area: URI of a folder of this run's own.
+    :param dead: file versions that newer ones have replaced.
+    :param bronze: what there is in bronze; every table is read as of its snapshot in it, however long the run takes.
+    :param full: recompute everything from bronze.
+    :param privacy: how silver is de-identified; None where it is not.
+    """
+
+    spark: SparkSession
+    catalog: Catalog
+    area: str
+    dead: Sequence[tuple[str, str]] = ()
+    bronze: delta.Watermark = field(default_factory=lambda: delta.Watermark({}, delta.digest(())))
+    full: bool = False
+    privacy: Privacy | None = None
+
+    def read(self, table: Table) -> DataFrame:
+        """Return a table.
+
+        :param table: which.
+        """
+        if table.name not in self.bronze.sources:
+            return self._now(table)
+        return self._at(table, self.bronze.snapshot(table))
+
+    def live(self, table: Table, snapshot: int | None = None) -> DataFrame:
+        """Return the rows of a bronze table that no newer version of their file has replaced.
+
+        :param table: the bronze table.
+        :param snapshot: an earlier snapshot of it; None for this run's.
+        """
+        rows = self.read(table) if snapshot is None else self._at(table, snapshot)
+        return rows.join(self._gone(), list(FILE_KEY), "left_anti") if self.dead else rows
+
+    def replaced(self, table: Table) -> DataFrame:
+        """Return the other rows: those of file versions that newer ones have replaced.
+
+        :param table: the bronze table.
+        """
+        return self.read(table).join(self._gone(), list(FILE_KEY), "left_semi")
+
+    def _now(self, table: Table) -> DataFrame:
+        return self.spark.table(schema.qualified(table))
+
+    def _at(self, table: Table, snapshot: int | None) -> DataFrame:
+        if snapshot is None:
+            return self.hidden(self._now(table).where("false"))
+        return self.hidden(self.spark.read.option("versionAsOf", str(snapshot)).table(schema.qualified(table)))
+
+    def hidden(self, rows: DataFrame) -> DataFrame:
+        """Return rows of bronze with the ids that silver has for them.
+
+        :param rows: rows of a bronze table.
+        """
+        return self.privacy.hide_ids(rows) if self.privacy else rows
+
+    def private(self, table: Table, rows: DataFrame, columns: Iterable[str]) -> DataFrame:
+        """Return rows of silver with some columns as silver may hold them.
+
+        :param table: the silver table.
+        :param rows: its rows, or what they are made from.
+        :param columns: columns that are final; others are left as they are.
+        """
+        return self.privacy.apply(table, rows, columns) if self.privacy else rows
+
+    def _gone(self) -> DataFrame:
+        from pyspark.sql import functions as F  # noqa: N812
+
+        gone = self.spark.createDataFrame(list(self.dead), ", ".join(f"{name} STRING" for name in FILE_KEY))
+        return F.broadcast(gone)
+
+    def keep(self, rows: DataFrame, name: str) -> DataFrame:
+        """Store rows below this run's folder and return them from there, so that they are computed once.
+
+        :param rows: what to keep.
+        :param name: unique within the run.
+        """
+        return load.keep(self.spark, rows, f"{self.area}/{name}")
