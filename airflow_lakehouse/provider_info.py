@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_lakehouse.profile import CATALOGS, OCR_ENGINES, RUNNERS
+from airflow_lakehouse.profile import CATALOGS, DEIDENTIFY, OCR_ENGINES, RUNNERS
 
 _INTEGRATION = "Lakehouse"
 _HOOK = "airflow_lakehouse.hooks.lakehouse.LakehouseHook"
@@ -61,6 +61,8 @@ def _connection_fields() -> dict[str, Any]:
         "ocr": _field("OCR engine", "What reads the pages of documents", choices=OCR_ENGINES),
         "textract": _field("OCR results", "Where OCR results go; <warehouse>/textract when empty"),
         "region": _field("AWS region", "Region of the Glue catalog"),
+        "deidentify": _field("De-identify silver", "Empty, or what silver holds of dates", choices=DEIDENTIFY),
+        "deidentify_key": _field("De-identification key", "File with the key; by default an environment variable"),
         "parsers": _field("Parsers", "Single-file parser plugins: paths with commas between"),
     }
 

@@ -10,46 +10,30 @@ import json
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
+from typing import Any
+
+from measure import Peak
 
 from airflow_lakehouse.spark import connect_server
 
 TYPES = ("Patient", "Encounter", "Observation")
 
 
-def _memory_mib() -> float:
-    """Return what this user's Java and Python processes hold now, by their own pages."""
-    total = 0
-    for status in Path("/proc").glob("[0-9]*/smaps_rollup"):
-        try:
-            name = (status.parent / "comm").read_text().strip()
-            if name.startswith(("java", "python", "lakehouse")):
-                total += next(
-                    int(line.split()[1]) for line in status.read_text().splitlines() if line.startswith("Pss:")
-                )
-        except (OSError, StopIteration):
-            continue
-    return total / 1024
+def run(drop: Path, warehouse: Path) -> tuple[float, float, dict[str, Any]]:
+    """Run the pipeline through silver in a process of its own.
 
-
-def _run(drop: Path, warehouse: Path) -> tuple[float, float, dict[str, object]]:
-    peak, done = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.5):
-            peak[0] = max(peak[0], _memory_mib())
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    started = time.monotonic()
+    :param drop: the raw drop.
+    :param warehouse: of its own.
+    :return: seconds, peak memory in MiB, the run's summary.
+    """
     command = [sys.executable, "-m", "airflow_lakehouse.cli", "run", str(drop), "--warehouse", str(warehouse)]
-    output = subprocess.run([*command, "--through", "silver"], check=True, capture_output=True, text=True).stdout
-    seconds = time.monotonic() - started
-    done.set()
-    thread.join()
-    return seconds, peak[0], json.loads(output.splitlines()[-1])
+    with Peak() as peak:
+        started = time.monotonic()
+        output = subprocess.run([*command, "--through", "silver"], check=True, capture_output=True, text=True).stdout
+        seconds = time.monotonic() - started
+    return seconds, peak.mib, json.loads(output.splitlines()[-1])
 
 
 def main() -> None:
@@ -62,8 +46,8 @@ def main() -> None:
         drop.mkdir()
         for name in TYPES:
             (drop / f"{name}.ndjson.gz").symlink_to((options.data / f"{name}.ndjson.gz").resolve())
-        seconds, memory, first = _run(drop, Path(scratch) / "warehouse")
-        again, _, second = _run(drop, Path(scratch) / "warehouse")
+        seconds, memory, first = run(drop, Path(scratch) / "warehouse")
+        again, _, second = run(drop, Path(scratch) / "warehouse")
     print(
         json.dumps(
             {

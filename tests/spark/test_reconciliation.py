@@ -52,8 +52,8 @@ def test_totals_are_carried_from_run_to_run(warehouse: Profile, tmp_path: Path) 
     write_lines(drop / "2.ndjson", _observation("a", 1), _observation("b", 3), _observation(None, 3), bundle)
     _, second = load(warehouse, drop)
     assert second.totals[OBSERVATION] == {"winner": 2, "superseded": 2, "excluded": 2, "component": 4}
-    # The deletion carries no version: the patient's own version outlives it.
-    assert second.totals[PATIENT] == {"winner": 2, "superseded": 1}
+    # The deletion says no time: it deletes what was there when it came.
+    assert second.totals[PATIENT] == {"winner": 1, "superseded": 1, "excluded": 1}
 
     write_lines(drop / "1.ndjson", _observation("a", 2, component=[]), _patient("p", 2))
     _, third = load(warehouse, drop)
