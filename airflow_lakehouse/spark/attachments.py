@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 FOLDER: Final = "attachments"
 """Below the OCR root."""
-ATTACHED: Final = "attachment"
-"""Source system of an extracted file in bronze: many may have sent it, and silver has a row for each of them."""
+ATTACHED: Final = "/attachment"
+"""Source system of an extracted file in bronze: many may have sent it, and silver has a row for each of them. No path
+can name a source with a slash in it. ``stg_doc_pages`` of the dbt project says it, too."""
 SOURCES: Final = (bronze.DOCUMENT_REFERENCE, bronze.OTHER)
 REPORT: Final = "resource_type = 'DiagnosticReport'"
 """Rows of bronze_fhir_other that have attachments, too."""

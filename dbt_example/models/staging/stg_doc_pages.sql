@@ -12,7 +12,7 @@ pages as (
         found.* except (source_system)
     from {{ source('bronze', 'bronze_docs_pages') }} as found
     left join senders
-        on found.source_system = 'attachment' and found.doc_id = senders.doc_id
+        on found.source_system = '/attachment' and found.doc_id = senders.doc_id
 ),
 
 live as (
