@@ -115,7 +115,7 @@ def _present(catalog: Catalog) -> delta.Watermark:
 
 def _unread(work: Work, seen: delta.Watermark | None) -> DataFrame:
     """Return the resources nobody has looked at, and those whose Binary was not there."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     parts = []
     waiting = work.read(bronze.ATTACHMENTS).where(F.col("outcome") == transform.WAITING).select(*bronze.RECORD_KEY)

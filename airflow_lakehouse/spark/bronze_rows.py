@@ -65,7 +65,7 @@ def with_files(spark: SparkSession, staged: DataFrame, entries: list[Entry]) -> 
     :param staged: records with ``file_no``, an index into ``entries``.
     :param entries: the files.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     rows = [
         (
@@ -89,7 +89,7 @@ def rows_of(records: DataFrame, table: Table, parser: str) -> DataFrame:
     :param table: one of :func:`targets`.
     :param parser: name of the parser, stored with rejects.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     if table is bronze.QUARANTINE:
         rejected = records.where(F.col("reason").isNotNull()).withColumn("parser", F.lit(parser))
@@ -100,7 +100,7 @@ def rows_of(records: DataFrame, table: Table, parser: str) -> DataFrame:
 
 
 def _columns(placed: DataFrame, table: Table) -> list[Column]:
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     if "payload" not in placed.columns:
         return [F.col(name) for name in table.column_names]

@@ -50,7 +50,7 @@ def affected(work: Work, source: Table, seen: delta.Watermark | None, now: delta
     :param seen: watermark of the silver table.
     :param now: watermark this run will leave.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     if work.full or seen is None:
         return None
@@ -96,7 +96,7 @@ def operations(table: Table, wanted: DataFrame, present: DataFrame) -> DataFrame
     :param wanted: rows it should hold for the affected keys.
     :param present: rows it holds for them.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     def packed(rows: DataFrame, name: str) -> DataFrame:
         keys = [F.col(column).alias(f"{name}_{column}") for column in table.key]
@@ -125,7 +125,7 @@ def apply(work: Work, table: Table, changes: DataFrame | None, wanted: DataFrame
     :param wanted: the rows it should hold.
     :param now: the watermark.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     before = load.snapshot_id(work.catalog, table)
     properties = now.properties()

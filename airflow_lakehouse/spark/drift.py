@@ -46,7 +46,7 @@ class Drift:
         :param staged: its records, with ``file_no, resource_type, body, reason``.
         :param source_systems: who sent each file.
         """
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as F
 
         unknown = getattr(parser, "unknown_fields", None)
         if unknown is None:
@@ -73,7 +73,7 @@ def _odd_types(records: DataFrame, unknown: Callable[[str, str | None, str | Non
     All records of a type have one shape together, which costs a third of a shape for each. Where it holds nothing odd,
     neither does any record; a field of several kinds, and extensions, whose names are values, must be looked at.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     together = records.groupBy("resource_type").agg(F.schema_of_variant_agg("document").alias("shape")).collect()
     return [
@@ -84,7 +84,7 @@ def _odd_types(records: DataFrame, unknown: Callable[[str, str | None, str | Non
 
 
 def _extensions() -> Column:
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     urls = F.regexp_extract_all("body", F.lit(_EXTENSION_URL), F.lit(1))
     # In an order of its own, or each order in which a source writes them would be another shape.

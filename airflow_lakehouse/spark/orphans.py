@@ -59,7 +59,7 @@ class Link:
 
         :param rows: rows of the table the column is in.
         """
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as F
 
         named = rows.select("source_system", F.col(self.column).alias("named"))
         return named.where(F.col("named").isNotNull()).distinct()
@@ -88,7 +88,7 @@ def flagged(work: Work, table: Table, rows: DataFrame, ids: DataFrame | None) ->
     :param rows: rows it will hold; kept, since they are read several times.
     :param ids: resources the rows were made from, as in bronze; None when they are all the table will hold.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     absent = [
         link.names(rows)
@@ -129,7 +129,7 @@ def moved(work: Work, table: Table, identity: str, seen: Watermark, now: Waterma
     :param now: watermark this run will leave.
     :return: :data:`airflow_lakehouse.spark.conform.RESOURCE`; None for none.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     found = []
     for link in links(table):

@@ -75,7 +75,7 @@ class Privacy:
         return self._with(self._with(rows, ids), others)
 
     def _with(self, rows: DataFrame, changed: dict[str, str]) -> DataFrame:
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as F
 
         if not changed:
             return rows

@@ -93,7 +93,7 @@ def check_bad_ratio(read: int, reasons: Counter[str], limit: float | None) -> No
 
 def _stored(spark: SparkSession, tables: Sequence[Table], entries: Sequence[Entry]) -> dict[str, int]:
     """Return how many rows of these file versions each table holds, in one query."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     # By file version, not by batch: of a batch that was killed half way, only some files are loaded now.
     versions = spark.createDataFrame([(entry.file.uri, entry.file.etag) for entry in entries], _VERSION)
@@ -176,7 +176,7 @@ def _places(table: Table) -> tuple[Table, ...]:
 
 def _doubled(spark: SparkSession, tables: Sequence[Table]) -> list[str]:
     """Return the tables that hold two rows of one key."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     if not tables:
         return []

@@ -79,7 +79,7 @@ def _affected(  # noqa: PLR0913, PLR0917 - what there is, what it belongs to, an
     now: delta.Watermark,
 ) -> DataFrame | None:
     """Return the documents that are new, replaced, gone, or linked otherwise than silver says; None for all."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     if work.full or seen is None or seen.dead != now.dead:
         return None

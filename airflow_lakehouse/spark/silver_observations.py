@@ -38,7 +38,7 @@ def refresh(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Wate
     :param seen: target name to its watermark; they differ where a run was killed between the two commits.
     :param now: the watermark this run leaves.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     named = _affected(work, seen, now)
     ids = named if named is None else _with_rivals(work, named)
@@ -67,7 +67,7 @@ def _totals(
     work: Work, rows: DataFrame, ids: DataFrame | None, counts: dict[str, int], seen: dict[str, delta.Watermark | None]
 ) -> dict[str, int]:
     """Return class to rows over all runs: those of bronze, and the components made of them."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     is_component = F.col("parent_observation_id").isNotNull()
     made = rows.where(is_component).count()
@@ -131,7 +131,7 @@ def _keys(work: Work, rows: DataFrame, named: DataFrame) -> DataFrame:
 
 def _scope(rows: DataFrame, keys: DataFrame | None, named: DataFrame | None) -> DataFrame:
     """Return the rows of these keys, and those of these resources that have no whole key."""
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     if keys is None or named is None:
         return rows
@@ -152,7 +152,7 @@ def place(rows: DataFrame) -> DataFrame:
     :return: the key of silver_observation_collisions, ``collision_reason`` and ``winner_observation_id``.
     """
     from pyspark.sql import Window
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     deciding = {*_GRAIN, "observation_id", "version_id", *silver.KEEP_NEWEST.order_by} & set(rows.columns)
     valid = ~F.array_contains("flags", fhir.ENTERED_IN_ERROR)

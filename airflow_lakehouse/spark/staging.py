@@ -41,7 +41,7 @@ def stage(
 
 
 def _lifted(pieces: DataFrame, parser: RecordParser) -> DataFrame:
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     # One pass: records and rejects taken apart here would make Spark read and cut every file twice.
     rejected = F.when(F.col("reason").isNotNull(), F.struct("reason", "detail", "raw")).alias(REJECTED)
@@ -66,7 +66,7 @@ def _lifted(pieces: DataFrame, parser: RecordParser) -> DataFrame:
 
 
 def _from_payload(pieces: DataFrame, parser: Parser) -> DataFrame:
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     known = [table.name for table in parser.tables]
     if len({column.name for table in parser.tables for column in table.columns}) == 0:
@@ -85,7 +85,7 @@ def payload_columns(table: Table, names: set[str]) -> list[Column]:
     :param table: the target.
     :param names: columns that come from elsewhere and are left out.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     wanted = [column for column in table.columns if column.name not in names]
     schema = ", ".join(f"`{column.name}` {_payload_type(column.type)}" for column in wanted)

@@ -61,7 +61,7 @@ def classes(rows: DataFrame) -> Counter[str]:
 
     :param rows: live bronze rows.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     lost = versions.losers(rows, conform.RESOURCE, silver.KEEP_NEWEST)
     every = rows.select(F.lit(versions.WINNER).alias(versions.CLASS))

@@ -89,7 +89,7 @@ class Work:
         return self.privacy.apply(table, rows, columns) if self.privacy else rows
 
     def _gone(self) -> DataFrame:
-        from pyspark.sql import functions as F  # noqa: N812
+        from pyspark.sql import functions as F
 
         gone = self.spark.createDataFrame(list(self.dead), ", ".join(f"{name} STRING" for name in FILE_KEY))
         return F.broadcast(gone)

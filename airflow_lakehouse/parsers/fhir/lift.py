@@ -49,7 +49,7 @@ def lift(records: DataFrame) -> DataFrame:
     :param records: as :meth:`airflow_lakehouse.parsing.RecordParser.lift` gets them.
     :return: the same rows, with ``target`` null and a ``reason`` where the record is no resource.
     """
-    from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+    from pyspark.sql import functions as F
 
     head = F.from_json("body", _HEAD, STRICT_JSON)
     # A second reading, of the few records whose first one failed: broken JSON, or only a meta of the wrong kind?
@@ -83,7 +83,7 @@ def lift(records: DataFrame) -> DataFrame:
 
 
 def _resource_type() -> Column:
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     return F.coalesce(
         F.split_part(F.col("deletes"), F.lit("/"), F.lit(1)),
@@ -93,7 +93,7 @@ def _resource_type() -> Column:
 
 
 def _resource_id() -> Column:
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     return F.coalesce(
         F.split_part(F.col("deletes"), F.lit("/"), F.lit(2)),
@@ -104,14 +104,14 @@ def _resource_id() -> Column:
 
 
 def _reason() -> Column:
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     is_name = F.coalesce(F.col("resource_type"), F.lit("")).rlike(_TYPE_NAME)
     return F.when(~F.col("is_json"), F.lit(reasons.INVALID_JSON)).when(~is_name, F.lit(reasons.NO_RESOURCE_TYPE))
 
 
 def _target() -> Column:
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     target = F.lit(bronze.OTHER.name)
     for resource_type, table in bronze.FHIR_TABLES.items():
@@ -120,14 +120,14 @@ def _target() -> Column:
 
 
 def _last_updated() -> Column:
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     text = F.coalesce("head.meta.lastUpdated", F.col("attributes").getItem(bundle.DELETED_AT))
     return F.when(text.rlike(INSTANT), text.try_cast("timestamp"))
 
 
 def _flags() -> Column:
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     bad_meta = F.col("lenient").isNotNull() | (F.col("head.meta.lastUpdated").isNotNull() & _last_updated().isNull())
     from_full_url = F.col("attributes").getItem(bundle.FULL_URL_ID).isNotNull()

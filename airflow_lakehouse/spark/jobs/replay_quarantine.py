@@ -97,7 +97,7 @@ class _Replay:
 
     def write(self, work: batch.Batch, table: Table, rows: DataFrame, prune: str) -> None:
         """Merge what differs; nothing is committed where nothing does."""
-        from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+        from pyspark.sql import functions as F
 
         versions = [(entry.file.uri, entry.file.etag) for entry in work.entries]
         mine = F.broadcast(work.spark.createDataFrame(versions, "source_uri STRING, source_etag STRING"))

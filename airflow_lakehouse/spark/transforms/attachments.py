@@ -65,7 +65,7 @@ def with_attachments(rows: DataFrame) -> DataFrame:
     :param rows: rows of a bronze FHIR table.
     :return: their provenance, ``a`` with the attachment, ``attachment``, ``text`` and ``binary_id``.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     own = [name for name in bronze.ATTACHMENTS.column_names if name in rows.columns and name != bronze.FLAGS.name]
     each = rows.select(*own, "bundle_refs", F.from_json("body", _SCHEMA, STRICT_JSON).alias("r")).selectExpr(
@@ -87,7 +87,7 @@ def binaries(rows: DataFrame) -> DataFrame:
     :param rows: the current version of Binaries.
     :return: ``source_system, binary_id, binary_text``.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     read = F.from_json("body", "_corrupt STRING, data STRING", STRICT_JSON)
     return rows.select(
@@ -104,7 +104,7 @@ def attachments(each: DataFrame, found: DataFrame, root: str, folder: str) -> Da
     :param folder: URI of the folder that content is extracted to.
     :return: the columns of bronze_attachments, and :data:`CONTENT` for what is to be extracted.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     own = [name for name in each.columns if name in bronze.ATTACHMENTS.column_names]
     joined = each.join(found, ["source_system", "binary_id"], "left")

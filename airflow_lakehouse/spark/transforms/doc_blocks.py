@@ -62,7 +62,7 @@ def named_by_url(files: DataFrame, links: DataFrame) -> DataFrame:
     :return: ``source_system, doc_id`` and the columns of a link.
     """
     from pyspark.sql import Window
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     urls = links.select("source_system", F.col("source_uri").alias("_from"), *LINK, F.explode("urls").alias("_url"))
     plain = urls.withColumn("_url", F.regexp_replace("_url", "^s3[an]:", "s3:")).withColumn(
@@ -90,7 +90,7 @@ def linked_documents(pairs: DataFrame) -> DataFrame:
     :param pairs: ``source_system, doc_id`` and the columns of a link, one row a record.
     :return: ``source_system, doc_id``, the columns of a link and ``flags``.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     grouped = pairs.groupBy(*DOCUMENT).agg(
         F.count_distinct("patient_id").alias("_patients"),
@@ -114,7 +114,7 @@ def blocks(rows: DataFrame, linked: DataFrame) -> DataFrame:
     :return: the columns of silver_fct_doc_blocks.
     """
     from pyspark.sql import Window
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     target = silver.DOC_BLOCKS
     keep = target.keep or silver.KEEP_NEWEST

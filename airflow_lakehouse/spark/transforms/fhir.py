@@ -44,7 +44,7 @@ def read_body(rows: DataFrame, schema: str) -> DataFrame:
     :param rows: with ``body``.
     :param schema: fields wanted, as a Spark schema string.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     exact = F.regexp_replace("body", _BARE_VALUE, '"value":"$1"')
     return rows.withColumn("r", F.from_json(exact, f"_corrupt STRING, {schema}", STRICT_JSON))

@@ -28,7 +28,7 @@ def newest_first(keep: Keep) -> list[Column]:
 
     :param keep: the rule.
     """
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     return [F.col(name).desc_nulls_last() for name in keep.order_by]
 
@@ -49,7 +49,7 @@ def _placed(rows: DataFrame, identity: Sequence[str]) -> DataFrame:
     :return: the same rows, ``last_updated`` and ``version_number`` filled in, and ``_after``, true where they were.
     """
     from pyspark.sql import Window
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     until_then = (
         Window.partitionBy(*identity).orderBy("ingested_at").rangeBetween(Window.unboundedPreceding, Window.currentRow)
@@ -76,7 +76,7 @@ def contested(rows: DataFrame, key: Sequence[str], also: Column) -> DataFrame:
     :param key: columns that identify a row.
     :param also: condition under which a row, and what shares its key, is looked at; never null.
     """
-    from pyspark.sql import functions as F  # noqa: N812 - the name every Spark reader knows
+    from pyspark.sql import functions as F
 
     hashed = rows.withColumn("_hash", F.xxhash64(*key))
     several = (F.count("*") > 1) | F.bool_or(also)
@@ -101,7 +101,7 @@ def losers(rows: DataFrame, identity: Sequence[str], keep: Keep) -> DataFrame:
     :return: :data:`airflow_lakehouse.tables.bronze.RECORD_KEY` of these rows, and ``_class``.
     """
     from pyspark.sql import Window
-    from pyspark.sql import functions as F  # noqa: N812
+    from pyspark.sql import functions as F
 
     deciding = {*identity, *keep.order_by, *bronze.RECORD_KEY, "version_id", "deleted"} & set(rows.columns)
     held_back = F.col("deleted") | F.array_contains("flags", UNKNOWN_MODIFIER)
