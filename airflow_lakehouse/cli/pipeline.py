@@ -69,10 +69,11 @@ def run_pipeline(request: Request) -> dict[str, Any]:
     if request.job == LOAD:
         # After the first load, which takes documents out of records; before the second, which loads what they hold.
         started = time.monotonic()
-        if read_documents(arguments, results[0]):
+        has_read = read_documents(arguments, results[0])
+        seconds["ocr"] = time.monotonic() - started
+        if has_read:
             with stage("raw to bronze"):
                 results.append(run_job(LOAD, arguments))
-        seconds["ocr"] = round(time.monotonic() - started, 3) - results[-1].seconds["bronze"] * (len(results) - 1)
     if request.through != "bronze":
         with stage("bronze to silver"):
             results.append(run_job("bronze_to_silver", arguments))
@@ -106,7 +107,6 @@ def read_documents(arguments: JobArguments, loaded: JobResult) -> bool:
 
 
 def _summary(results: list[JobResult], seconds: dict[str, float]) -> dict[str, Any]:
-    loads = [result for result in results if result.files]
     tables: dict[str, dict[str, int]] = {}
     took: Counter[str] = Counter(seconds)
     for result in results:
@@ -120,7 +120,7 @@ def _summary(results: list[JobResult], seconds: dict[str, float]) -> dict[str, A
         "changed": any(result.status != "unchanged" for result in results),
         "run_id": results[0].run_id,
         "batch_id": next((result.batch_id for result in results if result.batch_id), None),
-        "files": _files([result.files for result in loads]),
+        "files": _files([result.files for result in results if result.files]),
         "records": _sum(result.records for result in results),
         "tables": tables,
         "quarantine": _sum(result.quarantine for result in results),

@@ -35,9 +35,8 @@ FOLDER: Final = "attachments"
 ATTACHED: Final = "/attachment"
 """Source system of an extracted file in bronze: many may have sent it, and silver has a row for each of them. No path
 can name a source with a slash in it. ``stg_doc_pages`` of the dbt project says it, too."""
-SOURCES: Final = (bronze.DOCUMENT_REFERENCE, bronze.OTHER)
-REPORT: Final = "resource_type = 'DiagnosticReport'"
-"""Rows of bronze_fhir_other that have attachments, too."""
+HOLDERS: Final = ((bronze.DOCUMENT_REFERENCE, "true"), (bronze.OTHER, "resource_type = 'DiagnosticReport'"))
+"""Tables with records that have attachments, and which of their rows do."""
 _BINARY: Final = "resource_type = 'Binary'"
 
 
@@ -46,9 +45,7 @@ def is_due(catalog: Catalog) -> bool:
 
     :param catalog: the catalog.
     """
-    seen = delta.stored(catalog, bronze.ATTACHMENTS)
-    now = _present(catalog)
-    return seen != now and any(now.snapshot(table) is not None for table in SOURCES)
+    return _differ(*_marks(catalog))
 
 
 def extract(spark: SparkSession, catalog: Catalog, arguments: JobArguments) -> dict[str, int]:
@@ -59,23 +56,21 @@ def extract(spark: SparkSession, catalog: Catalog, arguments: JobArguments) -> d
     :param arguments: of the job.
     :return: outcome to attachments.
     """
-    if not is_due(catalog):
+    seen, now = _marks(catalog)
+    if not _differ(seen, now):
         return {}
     table = bronze.ATTACHMENTS
-    now = _present(catalog)
+    profile = arguments.profile
+    folder = f"{files.folder_uri(profile.textract_uri)}{FOLDER}/"
     area = f"{arguments.staging_area}-{FOLDER}"
     work = Work(spark, catalog, area, Ledger(catalog).dead_versions(), now)
     try:
-        each = transform.with_attachments(_unread(work, delta.stored(catalog, table)))
-        found = transform.attachments(each, _binaries(work, each), _root(arguments.profile), _folder(arguments.profile))
+        each = transform.with_attachments(_unread(work, seen))
+        found = transform.attachments(each, _binaries(work, each), files.folder_uri(profile.raw or ""), folder)
         schema = ", ".join(f"`{column.name}` {column.type}" for column in table.columns)
-        writer = _writer(arguments.profile.textract_uri, table.column_names)
-        rows = work.keep(found.mapInArrow(writer, schema), "found")
-        changes = None
-        if not conform.is_empty(work, table):
-            present = conform.only(work.read(table), rows.select(*bronze.RECORD_KEY), bronze.RECORD_KEY)
-            changes = conform.operations(table, rows, present)
-        conform.apply(work, table, changes, rows, now)
+        rows = work.keep(found.mapInArrow(_writer(folder, table.column_names), schema), "found")
+        present = conform.only(work.read(table), rows.select(*bronze.RECORD_KEY), bronze.RECORD_KEY)
+        conform.apply(work, table, rows, present, now)
         counts = {row["outcome"]: row["count"] for row in rows.groupBy("outcome").count().collect()}
     finally:
         files.delete_folder(area)
@@ -93,12 +88,10 @@ def documents(catalog: Catalog, profile: Profile, registry: Registry) -> list[Fo
     :param profile: the lakehouse.
     :param registry: the parsers.
     """
-    from pyiceberg.expressions import EqualTo
-
     table = find_table(catalog, bronze.ATTACHMENTS.identifier)
     if table is None or table.current_snapshot() is None:
         return []
-    extracted = EqualTo("outcome", transform.EXTRACTED)  # type: ignore[call-arg,arg-type] # pydantic hides its constructor
+    extracted = f"outcome = '{transform.EXTRACTED}'"
     fields = ("doc_id", "uri", "bytes", "dt", "ingested_at")
     parser = registry.get(DocumentsParser.name)
     first: dict[str, Found] = {}
@@ -109,8 +102,14 @@ def documents(catalog: Catalog, profile: Profile, registry: Registry) -> list[Fo
     return list(first.values())
 
 
-def _present(catalog: Catalog) -> delta.Watermark:
-    return delta.present(catalog, SOURCES, ())
+def _marks(catalog: Catalog) -> tuple[delta.Watermark | None, delta.Watermark]:
+    """Return what was looked at, and what there is."""
+    seen = delta.stored(catalog, bronze.ATTACHMENTS)
+    return seen, delta.present(catalog, [table for table, _ in HOLDERS], ())
+
+
+def _differ(seen: delta.Watermark | None, now: delta.Watermark) -> bool:
+    return seen != now and any(now.snapshot(table) is not None for table, _ in HOLDERS)
 
 
 def _unread(work: Work, seen: delta.Watermark | None) -> DataFrame:
@@ -119,7 +118,7 @@ def _unread(work: Work, seen: delta.Watermark | None) -> DataFrame:
 
     parts = []
     waiting = work.read(bronze.ATTACHMENTS).where(F.col("outcome") == transform.WAITING).select(*bronze.RECORD_KEY)
-    for table, which in ((bronze.DOCUMENT_REFERENCE, "true"), (bronze.OTHER, REPORT)):
+    for table, which in HOLDERS:
         rows = work.read(table).where(which)
         until = work.bronze.snapshot(table)
         added = delta.added_rows(work.spark, work.catalog, table, seen.snapshot(table), until) if seen else None
@@ -138,24 +137,14 @@ def _binaries(work: Work, each: DataFrame) -> DataFrame:
     return transform.binaries(current)
 
 
-def _root(profile: Profile) -> str:
-    raw = (profile.raw or "").rstrip("/")
-    path = files.local_path(raw)
-    return f"{files.file_uri(path) if path is not None else raw}/"
-
-
-def _folder(profile: Profile) -> str:
-    return f"{open_folder(profile.textract_uri).uri(FOLDER)}/"
-
-
-def _writer(textract: str, columns: tuple[str, ...]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _writer(root: str, columns: tuple[str, ...]) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def write(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        folder = open_folder(textract)
+        folder = open_folder(root)
         for batch in batches:
-            for doc_id, content in zip(batch.column("doc_id"), batch.column(transform.CONTENT), strict=True):
+            for uri, content in zip(batch.column("uri"), batch.column(transform.CONTENT), strict=True):
                 if not content.is_valid:
                     continue
-                name, data = f"{FOLDER}/{doc_id.as_py()}.pdf", content.as_py()
+                name, data = uri.as_py().removeprefix(root), content.as_py()
                 # The same content comes in many records; a file that is there whole is not written again.
                 if folder.size(name) != len(data):
                     folder.write(name, data)

@@ -24,7 +24,12 @@ _log = logging.getLogger(__name__)
 
 
 class Mode(Protocol):
-    """How the rows of a batch get into their tables."""
+    """How the rows of a batch get into their tables.
+
+    :param counts_unknown_fields: whether what no schema names is counted.
+    """
+
+    counts_unknown_fields: bool
 
     def is_due(self, table: Table, rows: int) -> bool:
         """Tell whether a table is written to.
@@ -45,6 +50,8 @@ class Mode(Protocol):
 
 class FirstLoad:
     """Rows whose key is new are added, so that a load that was killed can be started again."""
+
+    counts_unknown_fields = True
 
     def is_due(self, table: Table, rows: int) -> bool:
         """Tell whether there is a row."""
@@ -114,9 +121,7 @@ def load_batch(work: Batch, registry: Registry, arguments: JobArguments, result:
     reconcile.check_bronze(
         work.spark, work.catalog, finished, work.counts, run_id=arguments.run_id, tables=registry.tables.values()
     )
-    if isinstance(work.mode, FirstLoad):
-        # Records that are tried again were counted when they first came, with the rest of their file.
-        drift.record(work.catalog, work.unknown, result.batch_id)
+    drift.record(work.catalog, work.unknown, result.batch_id)
     # Before the files are noted as loaded: a retry must come to the same end, not find nothing to do and succeed.
     reconcile.check_bad_ratio(read, work.reasons, arguments.max_bad_ratio)
     Ledger(work.catalog).write(finished, arguments.run_id)
@@ -134,10 +139,10 @@ def _stage(work: Batch, registry: Registry, area: str) -> None:
         else:
             staging.stage(spark, part, registry.get(name), registry.modules, f"{area}/{name}")
             staged = spark.read.parquet(f"{area}/{name}")
+            if work.mode.counts_unknown_fields:
+                work.unknown.add(registry.get(name), staged, [entry.file.source_system for entry in part])
         renumbered = bronze_rows.with_files(spark, staged, part)
         _count(work, staged, numbers)
-        if name != discovery.UNKNOWN:
-            work.unknown.add(registry.get(name), staged, [entry.file.source_system for entry in part])
         for target in bronze_rows.targets(registry, name):
             work.sources[target.name].append(bronze_rows.rows_of(renumbered, target, name))
 

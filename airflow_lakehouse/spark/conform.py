@@ -116,13 +116,13 @@ def operations(table: Table, wanted: DataFrame, present: DataFrame) -> DataFrame
     return changed.select(OPERATION, F.coalesce("new", "old").alias("row")).select(OPERATION, "row.*")
 
 
-def apply(work: Work, table: Table, changes: DataFrame | None, wanted: DataFrame, now: delta.Watermark) -> load.Change:
-    """Merge changes into a silver table, in one commit that carries the watermark.
+def apply(work: Work, table: Table, wanted: DataFrame, present: DataFrame, now: delta.Watermark) -> load.Change:
+    """Make a table hold the wanted rows in place of those it has, in one commit that carries the watermark.
 
     :param work: the run.
     :param table: the target.
-    :param changes: from :func:`operations`; None when the table is empty and every wanted row is new.
-    :param wanted: the rows it should hold.
+    :param wanted: rows it should hold for some keys, or for all.
+    :param present: rows it holds for these keys; not read where the table is empty.
     :param now: the watermark.
     """
     from pyspark.sql import functions as F
@@ -131,11 +131,11 @@ def apply(work: Work, table: Table, changes: DataFrame | None, wanted: DataFrame
     properties = now.properties()
     stamp(work.spark, properties)
     try:
-        if changes is None:
+        if _is_empty(work, table):
             load.conform(work.spark, table, wanted.withColumn(OPERATION, F.lit("insert")))
             added = load.added_since(work.catalog, table, before)
             return load.Change(load.row_count(work.catalog, table), added=added)
-        kept = work.keep(changes, f"{table.name}_changes")
+        kept = work.keep(operations(table, wanted, present), f"{table.name}_changes")
         counts = {row[OPERATION]: row["count"] for row in kept.groupBy(OPERATION).count().collect()}
         # Also with nothing to change: the empty commit carries the watermark, and spares the next run this work.
         load.conform(work.spark, table, kept, _prune(table, kept))
@@ -162,12 +162,8 @@ def _prune(table: Table, changes: DataFrame) -> str:
     return f"{call.format('t.')} IN ({', '.join(sorted(str(row['bucket']) for row in found))})"
 
 
-def is_empty(work: Work, table: Table) -> bool:
-    """Tell whether a table holds no row, from metadata.
-
-    :param work: the run.
-    :param table: which.
-    """
+def _is_empty(work: Work, table: Table) -> bool:
+    """Tell whether a table holds no row, from metadata."""
     return load.snapshot_id(work.catalog, table) is None or load.row_count(work.catalog, table) == 0
 
 

@@ -93,7 +93,7 @@ def list_files(raw: str, scope: Scope, textract: str = "") -> Iterator[SourceFil
     :param textract: handed to every file.
     :raises InputError: when the drop does not exist or cannot be read.
     """
-    results = _folder(textract)
+    results = files.folder_uri(textract) if textract else ""
     for uri, relative, size, etag in _list_local(raw) if files.local_path(raw) else _list_remote(raw):
         if results and uri.startswith(results):
             # An OCR root below the drop: what engines have read is no drop of its own.
@@ -110,12 +110,6 @@ def list_files(raw: str, scope: Scope, textract: str = "") -> Iterator[SourceFil
             source_system=source[1] if source else (scope.source_system or "default"),
             textract=textract,
         )
-
-
-def _folder(uri: str) -> str:
-    """Return the URI of a folder with a slash at its end; empty for none."""
-    path = files.local_path(uri) if uri else None
-    return f"{(files.file_uri(path) if path is not None else uri).rstrip('/')}/" if uri else ""
 
 
 def _list_local(raw: str) -> Iterator[tuple[str, str, int, str]]:

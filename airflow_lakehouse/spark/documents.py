@@ -29,5 +29,5 @@ def to_read(profile: Profile, scope: discovery.Scope) -> list[SourceFile]:
     create_local_catalog(profile)
     catalog = load_pyiceberg(profile)
     # Years of attachments that were loaded long ago need no look at their results, one request each.
-    unread, _ = Ledger(catalog).plan(attachments.documents(catalog, profile, registry), "")
-    return documents + [entry.file for entry in unread]
+    extracted = Ledger(catalog).unloaded(attachments.documents(catalog, profile, registry))
+    return documents + [one.file for one in extracted]

@@ -101,9 +101,11 @@ def record(catalog: Catalog, found: Drift, batch_id: str) -> None:
     """
     from pyiceberg.exceptions import CommitFailedException
 
+    if not found.records:
+        return
     for attempt in range(1, _ATTEMPTS + 1):
         table = find_table(catalog, ops.UNKNOWN_FIELDS.identifier)
-        if table is None or not found.records or _has_counted(table, batch_id):
+        if table is None or _has_counted(table, batch_id):
             return
         try:
             _upsert(table, found, batch_id)

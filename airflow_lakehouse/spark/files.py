@@ -47,6 +47,15 @@ def file_uri(path: Path) -> str:
     return f"file://{path.as_posix()}"
 
 
+def folder_uri(uri: str) -> str:
+    """Return the URI of a folder with a slash at its end, such that the URIs of what is in it begin with it.
+
+    :param uri: a path, ``file://...`` or another URI.
+    """
+    path = local_path(uri)
+    return f"{(file_uri(path) if path is not None else uri).rstrip('/')}/"
+
+
 def filesystem(uri: str) -> tuple[FileSystem, str]:
     """Return the Arrow file system of a URI and the path in it.
 

@@ -97,6 +97,14 @@ class Ledger:
             (pending if entry.state == DISCOVERED else done).append(entry)
         return pending, done
 
+    def unloaded(self, found: Iterable[Found]) -> list[Found]:
+        """Return the files that no run has loaded.
+
+        :param found: files.
+        """
+        done = {(row["source_uri"], row["source_etag"]) for row in self.rows() if row["state"] != DISCOVERED}
+        return [item for item in found if (item.file.uri, item.file.etag) not in done]
+
     def write(self, entries: Sequence[Entry], run_id: str) -> None:
         """Replace the entries of these file versions, in one commit.
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.profile import KEY_VARIABLE
 from airflow_lakehouse.spark import files
-from airflow_lakehouse.spark.privacy_rules import expression, mac
+from airflow_lakehouse.spark.privacy_rules import expression, hashed_id
 from airflow_lakehouse.tables import privacy as rules
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ class Privacy:
         """
         if "resource_id" not in rows.columns:
             return rows
-        hashed = mac("concat(source_system, '|', resource_type, '|', resource_id)")
-        return self._with(rows, {"resource_id": hashed})
+        return self._with(rows, {"resource_id": hashed_id("resource_type", "resource_id")})
 
     def apply(self, table: Table, rows: DataFrame, columns: Iterable[str]) -> DataFrame:
         """Apply the rules of some columns.
@@ -67,11 +66,14 @@ class Privacy:
         :param rows: rows with these columns, ``source_system``, ``patient_id`` and ``ingested_at``.
         :param columns: which; others are left as they are.
         """
-        types = {column.name: column.type for column in table.columns}
-        wanted = [name for name in columns if name in rows.columns and rules.rule(table, name) != rules.KEEP]
+        ids: dict[str, str] = {}
+        others: dict[str, str] = {}
+        for name in columns:
+            rule = rules.rule(table, name)
+            if name in rows.columns and rule != rules.KEEP:
+                changed = ids if rule.kind in rules.ID_KINDS else others
+                changed[name] = expression(self.mode, rule, table.column(name))
         # Ids first: what is shifted follows from the patient's hash, not from the patient's id.
-        ids = {name: expression(self.mode, table, name, types[name]) for name in wanted if _is_id(table, name)}
-        others = {name: expression(self.mode, table, name, types[name]) for name in wanted if name not in ids}
         return self._with(self._with(rows, ids), others)
 
     def _with(self, rows: DataFrame, changed: dict[str, str]) -> DataFrame:
@@ -86,10 +88,6 @@ class Privacy:
         key = rows.sparkSession.createDataFrame([pads], ", ".join(f"{name} BINARY" for name in _PADS))
         names = [f"{changed[name]} AS `{name}`" if name in changed else f"`{name}`" for name in rows.columns]
         return rows.crossJoin(F.broadcast(key)).selectExpr(*names)
-
-
-def _is_id(table: Table, name: str) -> bool:
-    return rules.rule(table, name).kind in {"id", "reference"}
 
 
 def of(profile: Profile) -> Privacy | None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.profile import YEAR
+from airflow_lakehouse.spark.transforms.references import names_a_resource
 from airflow_lakehouse.tables import privacy as rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_lakehouse.tables import Table
+    from airflow_lakehouse.tables.spec import Column
 
 _HASH_LENGTH: Final = 32
 _MOST_DAYS: Final = 182
-_NAMING: Final = "('relative', 'absolute', 'urn')"
 _CODE: Final = "^[^\\\\s]{1,64}$"
 _SECONDS_OF_A_YEAR: Final = 365 * 24 * 3600
 # Beyond these years a shift would leave the years that readers have.
@@ -32,16 +32,23 @@ def mac(message: str, length: int = _HASH_LENGTH) -> str:
     return f"left(sha2(concat(_outer, {inner}), 256), {length})"
 
 
-def expression(mode: str, table: Table, column: str, type_: str) -> str:
+def hashed_id(type_: str, id_: str) -> str:
+    """Return what stands for the id of a resource.
+
+    :param type_: SQL expression of its type.
+    :param id_: SQL expression of its id.
+    """
+    return mac(f"concat(source_system, '|', {type_}, '|', {id_})")
+
+
+def expression(mode: str, rule: rules.Rule, column: Column) -> str:
     """Return what becomes of a column.
 
     :param mode: ``shift`` or ``year``.
-    :param table: the silver table.
-    :param column: its name.
-    :param type_: its type, as the table states it.
+    :param rule: its rule.
+    :param column: the column of the silver table.
     """
-    rule = rules.rule(table, column)
-    return _KINDS[rule.kind](mode, column, rule.of, type_)
+    return _KINDS[rule.kind](mode, column.name, rule.of, column.type)
 
 
 def _days() -> str:
@@ -61,15 +68,15 @@ def _drop(_mode: str, _column: str, _of: str, type_: str) -> str:
 
 
 def _id(_mode: str, column: str, of: str, _type: str) -> str:
-    return mac(f"concat(source_system, '|{of}|', {column})")
+    return hashed_id(f"'{of}'", column)
 
 
 def _reference(_mode: str, column: str, _of: str, _type: str) -> str:
-    hashed = mac(f"concat(source_system, '|', {column}.type, '|', {column}.id)")
+    hashed = hashed_id(f"{column}.type", f"{column}.id")
     kind = f"CASE WHEN {column}.type RLIKE '^[A-Za-z]{{1,64}}$' THEN {column}.type END"
     return (
         f"CASE WHEN {column} IS NOT NULL THEN named_struct('kind', {column}.kind, 'type', {kind}, 'id',"
-        f" CASE WHEN {column}.kind IN {_NAMING} THEN {hashed} END,"
+        f" CASE WHEN {names_a_resource(column)} THEN {hashed} END,"
         " 'base', CAST(NULL AS STRING), 'version', CAST(NULL AS STRING)) END"
     )
 
@@ -106,29 +113,13 @@ def _grain_time(mode: str, column: str, _of: str, type_: str) -> str:
     # A key needs an instant, one for each true one. It is made up, within the true year, and in no true order.
     message = f"'instant|' || source_system || patient_id || '|' || unix_micros({column})"
     micros = f"pmod(CAST(conv({mac(message, 13)}, 16, 10) AS BIGINT), {_SECONDS_OF_A_YEAR * 1_000_000})"
-    start = f"CAST(make_date(year({column}), 1, 1) AS TIMESTAMP)"
-    known = f"{column} IS NOT NULL AND patient_id IS NOT NULL"
-    return f"CASE WHEN {known} THEN timestampadd(MICROSECOND, {micros}, {start}) END"
-
-
-def _day(mode: str, column: str, _of: str, type_: str) -> str:
-    if mode == YEAR:
-        return f"CAST(NULL AS {type_})"
-    return f"CASE WHEN NOT {_too_old(column)} THEN {_shifted(column, type_)} END"
-
-
-def _too_old(column: str) -> str:
-    """Return whether a birth date tells an age over 89, reckoned to the year in which the row was first loaded."""
-    return f"coalesce(year({column}) < year(ingested_at) - {rules.OLDEST_AGE}, false)"
+    start = f"CAST({_first_day(column)} AS TIMESTAMP)"
+    return _of_somebody(f"timestampadd(MICROSECOND, {micros}, {start})")
 
 
 def _year_text(mode: str, column: str, _of: str, _type: str) -> str:
-    if mode != YEAR:
-        return "CAST(NULL AS STRING)"
     year = f"CASE WHEN {column} RLIKE '^[0-9]{{4}}(?:-|$)' THEN left({column}, 4) END"
-    if column == "birth_date_text":
-        return f"CASE WHEN NOT {_too_old('birth_date_low')} THEN {year} END"
-    return year
+    return year if mode == YEAR else "CAST(NULL AS STRING)"
 
 
 def _precision(mode: str, column: str, _of: str, _type: str) -> str:
@@ -137,26 +128,57 @@ def _precision(mode: str, column: str, _of: str, _type: str) -> str:
 
 
 def _first(mode: str, column: str, of: str, type_: str) -> str:
-    year = f"CAST(make_date(year({column}), 1, 1) AS {type_})"
-    return _bound(mode, column, of, type_, year)
+    return _of_somebody(_bound(mode, column, of, type_, _first_day(column)))
 
 
 def _last(mode: str, column: str, of: str, type_: str) -> str:
-    year = f"make_date(year({column}), 12, 31)"
-    if type_ != "date":
-        year = f"timestampadd(MICROSECOND, -1, timestampadd(DAY, 1, CAST({year} AS TIMESTAMP)))"
-    return _bound(mode, column, of, type_, year)
+    end = f"timestampadd(MICROSECOND, -1, timestampadd(DAY, 1, CAST({_last_day(column)} AS TIMESTAMP)))"
+    return _of_somebody(_bound(mode, column, of, type_, end))
 
 
-def _bound(mode: str, column: str, of: str, type_: str, year: str) -> str:
+def _bound(mode: str, column: str, precision: str, type_: str, year: str) -> str:
     # The bounds of a month or year that were shifted would tell by how much: the first of January is known.
-    found = year if mode == YEAR else f"CASE WHEN {of} IN {_EXACT} THEN {_shifted(column, type_)} ELSE {year} END"
-    if type_ != "date":
-        return f"CASE WHEN patient_id IS NOT NULL THEN {found} END"
-    if column.endswith("_low"):
-        return f"CASE WHEN NOT {_too_old(column)} THEN {found} END"
+    of_year = f"CAST({year} AS {type_})"
+    return (
+        of_year
+        if mode == YEAR
+        else f"CASE WHEN {precision} IN {_EXACT} THEN {_shifted(column, type_)} ELSE {of_year} END"
+    )
+
+
+def _of_somebody(value: str) -> str:
+    return f"CASE WHEN patient_id IS NOT NULL THEN {value} END"
+
+
+def _first_day(column: str) -> str:
+    return f"make_date(year({column}), 1, 1)"
+
+
+def _last_day(column: str) -> str:
+    return f"make_date(year({column}), 12, 31)"
+
+
+def _birth(mode: str, column: str, of: str, type_: str) -> str:
+    return _if_young(column, _time(mode, column, of, type_))
+
+
+def _birth_text(mode: str, column: str, of: str, type_: str) -> str:
+    return _if_young(of, _year_text(mode, column, of, type_))
+
+
+def _birth_first(mode: str, column: str, of: str, type_: str) -> str:
+    return _if_young(column, _bound(mode, column, of, type_, _first_day(column)))
+
+
+def _birth_last(mode: str, column: str, of: str, type_: str) -> str:
     youngest = f"make_date(year(ingested_at) - {rules.OLDEST_AGE} - 1, 12, 31)"
-    return f"CASE WHEN {_too_old(column)} THEN {youngest} ELSE {found} END"
+    return _if_young(column, _bound(mode, column, of, type_, _last_day(column)), youngest)
+
+
+def _if_young(birth: str, value: str, otherwise: str = "NULL") -> str:
+    """Return a value unless a birth date tells an age over 89, reckoned to the year the row was first loaded in."""
+    is_old = f"coalesce(year({birth}) < year(ingested_at) - {rules.OLDEST_AGE}, false)"
+    return f"CASE WHEN {is_old} THEN {otherwise} ELSE {value} END"
 
 
 def _zip(_mode: str, column: str, _of: str, _type: str) -> str:
@@ -175,10 +197,13 @@ _KINDS: Final[dict[str, Callable[[str, str, str, str], str]]] = {
     "number": _number,
     "time": _time,
     "grain_time": _grain_time,
-    "day": _day,
     "year_text": _year_text,
     "precision": _precision,
     "first": _first,
     "last": _last,
+    "birth": _birth,
+    "birth_text": _birth_text,
+    "birth_first": _birth_first,
+    "birth_last": _birth_last,
     "zip": _zip,
 }

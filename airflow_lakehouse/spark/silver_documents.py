@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import conform, delta
-from airflow_lakehouse.spark.attachments import ATTACHED, REPORT
+from airflow_lakehouse.spark.attachments import ATTACHED, HOLDERS
 from airflow_lakehouse.spark.transforms import doc_blocks
 from airflow_lakehouse.spark.transforms.attachments import EXTRACTED
 from airflow_lakehouse.spark.transforms.doc_blocks import DOCUMENT, LINK
@@ -33,21 +33,18 @@ def refresh(work: Work, seen: delta.Watermark | None, now: delta.Watermark) -> O
     files = live.select(*DOCUMENT, "source_uri").distinct()
     pairs = doc_blocks.named_by_url(files, links).unionByName(held)
     linked = work.keep(doc_blocks.linked_documents(pairs), "doc_linked")
-    documents = _affected(work, files, held, linked, seen, now)
+    documents = _affected(work, files, held, linked, seen)
     made = doc_blocks.blocks(conform.only(live, documents, DOCUMENT), linked)
     rest = [name for name in TARGET.column_names if name not in LINK]
     wanted = work.keep(work.private(TARGET, made, rest), "doc_blocks")
-    changes = None
-    if not conform.is_empty(work, TARGET):
-        present = conform.only(work.read(TARGET), documents, DOCUMENT)
-        changes = conform.operations(TARGET, wanted, present)
-    return conform.Outcome(conform.apply(work, TARGET, changes, wanted, now))
+    present = conform.only(work.read(TARGET), documents, DOCUMENT)
+    return conform.Outcome(conform.apply(work, TARGET, wanted, present, now))
 
 
 def _links(work: Work) -> DataFrame:
     """Return the current version of every record that may name or hold a document."""
     parts = []
-    for table, which in ((bronze.DOCUMENT_REFERENCE, "true"), (bronze.OTHER, REPORT)):
+    for table, which in HOLDERS:
         rows, _ = conform.current(work, work.live(table).where(which), silver.KEEP_NEWEST, f"{table.name}_links")
         found = doc_blocks.document_links(rows).select(*bronze.RECORD_KEY, "source_system", *LINK, "urls")
         parts.append(work.private(TARGET, found, LINK))
@@ -70,27 +67,21 @@ def _of_senders(rows: DataFrame, held: DataFrame) -> DataFrame:
     return own.unionByName(taken.join(held.select(*DOCUMENT).distinct(), "doc_id"))
 
 
-def _affected(  # noqa: PLR0913, PLR0917 - what there is, what it belongs to, and since when
-    work: Work,
-    files: DataFrame,
-    held: DataFrame,
-    linked: DataFrame,
-    seen: delta.Watermark | None,
-    now: delta.Watermark,
+def _affected(
+    work: Work, files: DataFrame, held: DataFrame, linked: DataFrame, seen: delta.Watermark | None
 ) -> DataFrame | None:
     """Return the documents that are new, replaced, gone, or linked otherwise than silver says; None for all."""
     from pyspark.sql import functions as F
 
-    if work.full or seen is None or seen.dead != now.dead:
+    if work.full or seen is None or seen.dead != work.bronze.dead:
         return None
     text = bronze.DOCS_TEXT
-    added = delta.added_rows(work.spark, work.catalog, text, seen.snapshot(text), now.snapshot(text))
+    added = delta.added_rows(work.spark, work.catalog, text, seen.snapshot(text), work.bronze.snapshot(text))
     if added is None:
         return None
-    told = (*LINK, "flags")
     there = files.select(*DOCUMENT).distinct().join(linked, list(DOCUMENT), "left")
     wanted = there.select(*DOCUMENT, F.struct(*LINK, F.coalesce("flags", F.array())).alias("wanted"))
-    known = work.read(TARGET).select(*DOCUMENT, F.struct(*told).alias("known")).distinct()
+    known = work.read(TARGET).select(*DOCUMENT, F.struct(*LINK, "flags").alias("known")).distinct()
     # A struct is never null, so a document that only one side has differs, too.
     moved = wanted.join(known, list(DOCUMENT), "full_outer").where(~F.col("known").eqNullSafe(F.col("wanted")))
     return _of_senders(added, held).select(*DOCUMENT).unionByName(moved.select(*DOCUMENT)).distinct()

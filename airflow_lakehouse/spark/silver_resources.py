@@ -57,14 +57,11 @@ def refresh(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: 
     made_rows = work.private(target, made.transform(rows).select(*target.column_names), target.column_names)
     wanted = work.keep(made_rows, f"{target.name}_wanted")
     wanted = orphans.flagged(work, target, wanted, ids)
-    changes = None
-    if not conform.is_empty(work, target):
-        id_column = target.key[-1]
-        known = ids.withColumnRenamed("resource_id", id_column) if ids is not None else None
-        changes = conform.operations(target, wanted, conform.only(work.read(target), known, target.key))
+    known = ids.withColumnRenamed("resource_id", target.key[-1]) if ids is not None else None
+    present = conform.only(work.read(target), known, target.key)
     expected = counts.get(versions.WINNER, 0) if ids is None else None
     total = totals.count(work, made.source, ids, counts, seen)
-    change = conform.apply(work, target, changes, wanted, replace(now, totals=total))
+    change = conform.apply(work, target, wanted, present, replace(now, totals=total))
     return conform.Outcome(change, counts, expected, total)
 
 

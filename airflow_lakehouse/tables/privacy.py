@@ -48,8 +48,9 @@ class Rule:
     """What becomes of a column.
 
     :param kind: ``keep``; ``drop``, to null; ``id``, to a keyed hash; ``reference``, ``codings``, ``code``, ``token``,
-        ``number``, ``time``, ``grain_time``, ``day``, ``year_text``, ``precision``, ``first``, ``last`` and ``zip`` as
-        :mod:`airflow_lakehouse.spark.privacy` does them.
+        ``number``, ``time``, ``grain_time``, ``year_text``, ``precision``, ``first``, ``last``, ``birth``,
+        ``birth_text``, ``birth_first``, ``birth_last`` and ``zip`` as :mod:`airflow_lakehouse.spark.privacy_rules`
+        does them.
     :param of: resource type whose id it is; or the column that decides.
     """
 
@@ -57,6 +58,8 @@ class Rule:
     of: str = ""
 
 
+ID_KINDS: Final = ("id", "reference")
+"""Kinds of rule for what names a row; the others may build on the hashes these leave."""
 KEEP: Final = Rule("keep")
 DROP: Final = Rule("drop")
 TIME: Final = Rule("time")
@@ -81,11 +84,11 @@ _LINEAGE: Final = {
 _PATIENT_RULES: Final = {
     "patient_id": KEEP,  # hashed where bronze is read, like every id of a row itself
     "gender": TOKEN,
-    "birth_date": Rule("day"),
-    "birth_date_text": YEAR_TEXT,
+    "birth_date": Rule("birth"),
+    "birth_date_text": Rule("birth_text", "birth_date_low"),
     "birth_date_precision": Rule("precision"),
-    "birth_date_low": Rule("first", "birth_date_precision"),
-    "birth_date_high": Rule("last", "birth_date_precision"),
+    "birth_date_low": Rule("birth_first", "birth_date_precision"),
+    "birth_date_high": Rule("birth_last", "birth_date_precision"),
     "deceased": KEEP,
     "deceased_time": TIME,
     "race": KEEP,

@@ -91,6 +91,9 @@ def _claimed(entry: Entry, registry: Registry) -> Entry:
 class _Replay:
     """Rows that are new are added; rejects become what the files reject now."""
 
+    # They were counted when they first came, with the rest of their file.
+    counts_unknown_fields = False
+
     def is_due(self, table: Table, rows: int) -> bool:
         """Tell whether there is a row; quarantine is due in any case, for what it no longer holds."""
         return rows > 0 or table is bronze.QUARANTINE

@@ -47,16 +47,24 @@ WRONG_SIZE: Final = "WRONG_SIZE"
 CONTENT: Final = "content"
 """Column with the bytes of an extracted attachment."""
 _ATTACHMENT: Final = "STRUCT<contentType: STRING, data: STRING, url: STRING, size: STRING, hash: STRING>"
-_SCHEMA: Final = (
-    "_corrupt STRING, contained ARRAY<STRUCT<id: STRING, data: STRING>>,"
-    f" content ARRAY<STRUCT<attachment: {_ATTACHMENT}>>, presentedForm ARRAY<{_ATTACHMENT}>"
-)
-_EVERY: Final = "concat(coalesce(transform(r.content, c -> c.attachment), array()), coalesce(r.presentedForm, array()))"
+EVERY: Final = "concat(coalesce(transform(r.content, c -> c.attachment), array()), coalesce(r.presentedForm, array()))"
+"""All attachments of ``r``, read with the fields of :func:`fields`."""
 _BINARY: Final = "(?:^|/)Binary/([^/?#]+)(?:/_history/[^/?#]+)?$"
 _NAMED: Final = "coalesce(try_element_at(bundle_refs, a.url), a.url)"
 _UNWRAPPED: Final = r"translate({}, ' \r\n\t', '')"
 _PDF: Final = "application/pdf"
 _KIND: Final = "lower(trim(substring_index(content_type, ';', 1)))"
+
+
+def fields(attachment: str) -> str:
+    """Return the fields that hold attachments, in DocumentReferences and in DiagnosticReports.
+
+    :param attachment: Spark schema of one attachment.
+    """
+    return f"content ARRAY<STRUCT<attachment: {attachment}>>, presentedForm ARRAY<{attachment}>"
+
+
+_SCHEMA: Final = f"_corrupt STRING, contained ARRAY<STRUCT<id: STRING, data: STRING>>, {fields(_ATTACHMENT)}"
 
 
 def with_attachments(rows: DataFrame) -> DataFrame:
@@ -69,7 +77,7 @@ def with_attachments(rows: DataFrame) -> DataFrame:
 
     own = [name for name in bronze.ATTACHMENTS.column_names if name in rows.columns and name != bronze.FLAGS.name]
     each = rows.select(*own, "bundle_refs", F.from_json("body", _SCHEMA, STRICT_JSON).alias("r")).selectExpr(
-        *own, "bundle_refs", "r.contained AS contained", f"posexplode({_EVERY}) AS (place, a)"
+        *own, "bundle_refs", "r.contained AS contained", f"posexplode({EVERY}) AS (place, a)"
     )
     inside = "try_element_at(filter(contained, c -> concat('#', c.id) = a.url), 1).data"
     return each.selectExpr(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.transforms import fhir, references
+from airflow_lakehouse.spark.transforms import attachments, fhir, references
 from airflow_lakehouse.spark.transforms.columns import with_columns
 from airflow_lakehouse.spark.transforms.versions import newest_first
 from airflow_lakehouse.tables import silver
@@ -12,10 +12,9 @@ from airflow_lakehouse.tables import silver
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-_URL: Final = "STRUCT<url: STRING>"
 SCHEMA: Final = (
     f"subject {references.REFERENCE}, encounter {references.REFERENCE}, {references.CONTAINED},"
-    f" content ARRAY<STRUCT<attachment: {_URL}>>, presentedForm ARRAY<{_URL}>,"
+    f" {attachments.fields('STRUCT<url: STRING>')},"
     f" context STRUCT<encounter: ARRAY<{references.REFERENCE}>>"
 )
 DOCUMENT: Final = ("source_system", "doc_id")
@@ -38,10 +37,7 @@ def document_links(rows: DataFrame) -> DataFrame:
         "encounter_id": references.named_id("encounter", "Encounter"),
         "document_reference_id": "CASE WHEN resource_type = 'DocumentReference' THEN resource_id END",
         "diagnostic_report_id": "CASE WHEN resource_type = 'DiagnosticReport' THEN resource_id END",
-        "urls": (
-            "array_compact(concat(coalesce(transform(r.content, c -> c.attachment.url), array()),"
-            " coalesce(transform(r.presentedForm, f -> f.url), array())))"
-        ),
+        "urls": f"array_compact(transform({attachments.EVERY}, a -> a.url))",
     }
     read = references.with_references(
         fhir.read_body(rows, SCHEMA),

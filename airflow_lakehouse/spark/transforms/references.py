@@ -101,9 +101,16 @@ def named_id(reference_column: str, resource_type: str) -> str:
     :param reference_column: column or expression from :func:`reference`.
     :param resource_type: such as ``Patient``.
     """
-    kinds = ", ".join(f"'{kind}'" for kind in _NAMING)
-    right = f"{reference_column}.type = '{resource_type}' AND {reference_column}.kind IN ({kinds})"
+    right = f"{reference_column}.type = '{resource_type}' AND {names_a_resource(reference_column)}"
     return f"CASE WHEN {right} THEN {reference_column}.id END"
+
+
+def names_a_resource(reference_column: str) -> str:
+    """Return the condition that a reference names a resource which other tables can hold.
+
+    :param reference_column: column or expression from :func:`reference`.
+    """
+    return f"{reference_column}.kind IN ({', '.join(repr(kind) for kind in _NAMING)})"
 
 
 def is_bad(*reference_columns: str) -> str:
