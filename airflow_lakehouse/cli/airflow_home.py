@@ -78,7 +78,7 @@ class AirflowHome:
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
             "AIRFLOW__CORE__PARALLELISM": str(os.cpu_count() or 2),
             "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{self.database}",
+            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _address(self.database),
             "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(self.airflow / "logs"),
             # This handles patient data: nobody outside is told that it runs.
             "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
@@ -118,7 +118,7 @@ class AirflowHome:
         partial = template.with_suffix(".partial")
         partial.unlink(missing_ok=True)
         log = self.logs / "migrate.log"
-        environ = {**self.environ(), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{partial}"}
+        environ = {**self.environ(), "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": _address(partial)}
         with log.open("w") as output:
             command = [sys.executable, "-m", "airflow", "db", "migrate"]
             done = subprocess.run(command, env=environ, stdout=output, stderr=subprocess.STDOUT, check=False)
@@ -126,6 +126,11 @@ class AirflowHome:
             raise SetupError("Airflow's database could not be made", remedy=f"read {log}")
         partial.replace(template)
         return template
+
+
+def _address(database: Path) -> str:
+    # Five processes share the file. After SQLite's own five seconds a busy machine fails a task that had done its work.
+    return f"sqlite:///{database}?timeout=60"
 
 
 def stop_jobs(jobs: Path) -> int:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.e2e, pytest.mark.spark, pytest.mark.timeout(900)]
 
+_AIRFLOWS_OWN = {"AirflowRuntimeError", "ServerResponseError"}
+
 
 class Up:
     """A running ``lakehouse up``."""
@@ -61,6 +63,12 @@ class Up:
         with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - http alone
             return dict(json.load(answer))
 
+    def errors(self, run: str, task: str) -> set[str]:
+        """The types of the errors that ended a task's first try."""
+        path = f"/api/v2/dags/lakehouse/dagRuns/{run}/taskInstances/{task}/logs/1?full_content=true"
+        details = (line.get("error_detail") or [] for line in self.ask(path)["content"])
+        return {error["exc_type"] for detail in details for error in detail}
+
     def wait_for_dag(self) -> None:
         """Wait until the scheduler knows the DAG."""
         deadline = time.monotonic() + 120
@@ -92,7 +100,9 @@ def test_the_dag_runs_under_a_scheduler_and_ctrl_c_stops_everything(up: Up) -> N
         time.sleep(2)
     tasks = up.ask(f"/api/v2/dags/lakehouse/dagRuns/{run}/taskInstances")["task_instances"]
     assert state == "success", {task["task_id"]: task["state"] for task in tasks}
-    assert {task["try_number"] for task in tasks} == {1}
+    again = {task["task_id"]: up.errors(run, task["task_id"]) for task in tasks if task["try_number"] != 1}
+    # A try may be lost to Airflow's own database, one file for five processes; none may be lost to us.
+    assert all(errors <= _AIRFLOWS_OWN for errors in again.values()), again
 
     started = json.loads((up.home / "up.json").read_text())["started"].values()
     assert all(is_running(*process) for process in started)
