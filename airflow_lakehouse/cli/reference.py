@@ -64,6 +64,7 @@ _FLAGS: Final = (
         "parsers.fhir.reasons",
         "spark.transforms.fhir",
         "spark.transforms.references",
+        "spark.transforms.subjects",
         "spark.transforms.encounter",
         "spark.transforms.observation",
         "spark.transforms.attachments",

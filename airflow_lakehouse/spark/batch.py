@@ -134,17 +134,24 @@ def _stage(work: Batch, registry: Registry, area: str) -> None:
         by_parser[entry.found.parser].append(number)
     for name, numbers in by_parser.items():
         part = [entries[number] for number in numbers]
+        rescued: dict[str, DataFrame] = {}
         if name == discovery.UNKNOWN:
             staged = bronze_rows.unknown_files(spark, part)
         else:
-            staging.stage(spark, part, registry.get(name), registry.modules, f"{area}/{name}")
+            parser = registry.get(name)
+            staging.stage(spark, part, parser, registry.modules, f"{area}/{name}")
             staged = spark.read.parquet(f"{area}/{name}")
+            odd = drift.odd_types(parser, staged)
             if work.mode.counts_unknown_fields:
-                work.unknown.add(registry.get(name), staged, [entry.file.source_system for entry in part])
+                work.unknown.add(parser, staged, odd, [entry.file.source_system for entry in part])
+            if odd and hasattr(parser, "rescued"):
+                found = load.keep(spark, drift.rescued(name, registry.modules, staged, odd), f"{area}/{name}-rescued")
+                rescued = dict.fromkeys((one.target for one in odd), found)
         renumbered = bronze_rows.with_files(spark, staged, part)
         _count(work, staged, numbers)
         for target in bronze_rows.targets(registry, name):
-            work.sources[target.name].append(bronze_rows.rows_of(renumbered, target, name))
+            records = bronze_rows.with_rescued(renumbered, rescued.get(target.name))
+            work.sources[target.name].append(bronze_rows.rows_of(records, target, name))
 
 
 def _count(work: Batch, staged: DataFrame, numbers: list[int]) -> None:

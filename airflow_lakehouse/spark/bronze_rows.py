@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark import discovery, files, schema, staging
+from airflow_lakehouse.spark import discovery, drift, files, schema, staging
 from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
@@ -80,6 +80,19 @@ def with_files(spark: SparkSession, staged: DataFrame, entries: list[Entry]) -> 
         for number, entry in enumerate(entries)
     ]
     return staged.join(F.broadcast(spark.createDataFrame(rows, _FILE_COLUMNS)), "file_no")
+
+
+def with_rescued(records: DataFrame, found: DataFrame | None) -> DataFrame:
+    """Add to each record what its parser found odd in it.
+
+    :param records: staged records.
+    :param found: from :func:`airflow_lakehouse.spark.drift.rescued`; None where nothing was.
+    """
+    from pyspark.sql import functions as F
+
+    if found is None:
+        return records.withColumn(bronze.RESCUED.name, F.lit(None).cast("string"))
+    return records.join(found, list(drift.RECORD), "left")
 
 
 def rows_of(records: DataFrame, table: Table, parser: str) -> DataFrame:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_lakehouse.profile import CATALOG_NAME
 from airflow_lakehouse.spark import delta, load
 from airflow_lakehouse.spark.session import stamp, unstamp
-from airflow_lakehouse.spark.transforms import versions
+from airflow_lakehouse.spark.transforms import subjects, versions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -74,18 +74,25 @@ def only(rows: DataFrame, ids: DataFrame | None, columns: Sequence[str] = RESOUR
     return rows if ids is None else rows.join(ids, list(columns), "left_semi")
 
 
-def current(work: Work, rows: DataFrame, keep: Keep, name: str) -> tuple[DataFrame, dict[str, int]]:
+def current(
+    work: Work, rows: DataFrame, keep: Keep, name: str, about: subjects.Subject | None = None
+) -> tuple[DataFrame, dict[str, int]]:
     """Return the winning version of each resource, and how all rows were classified.
 
     :param work: the run.
     :param rows: live bronze rows.
     :param keep: the keep-rule.
     :param name: unique within the run.
+    :param about: whom the resources are about: one whose older versions are about somebody else is flagged.
     """
     lost = work.keep(versions.losers(rows, RESOURCE, keep), f"{name}_lost")
     counts = {row[versions.CLASS]: row["count"] for row in lost.groupBy(versions.CLASS).count().collect()}
     won = rows.count() - sum(counts.values())
     current_rows = versions.winners(rows, lost) if counts else rows
+    if about is not None and versions.SUPERSEDED in counts:
+        pairs = work.keep(subjects.changed(rows, lost, RESOURCE), f"{name}_changed")
+        found = work.keep(subjects.reused(rows, pairs, RESOURCE, about), f"{name}_reused")
+        current_rows = subjects.flagged(current_rows, found, RESOURCE)
     return current_rows, {**counts, **({versions.WINNER: won} if won else {})}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.parsers.fhir import bundle, reasons
+from airflow_lakehouse.parsers.fhir.not_json import why_not_json
 from airflow_lakehouse.parsing.model import REJECTED
 from airflow_lakehouse.tables import bronze
 
@@ -66,7 +67,7 @@ def lift(records: DataFrame) -> DataFrame:
             "position",
             "entry",
             "body",
-            REJECTED,
+            _rejected(),
             "resource_type",
             "resource_id",
             "reason",
@@ -107,7 +108,18 @@ def _reason() -> Column:
     from pyspark.sql import functions as F
 
     is_name = F.coalesce(F.col("resource_type"), F.lit("")).rlike(_TYPE_NAME)
-    return F.when(~F.col("is_json"), F.lit(reasons.INVALID_JSON)).when(~is_name, F.lit(reasons.NO_RESOURCE_TYPE))
+    return F.when(~F.col("is_json"), why_not_json(F.col("body"))).when(~is_name, F.lit(reasons.NO_RESOURCE_TYPE))
+
+
+def _rejected() -> Column:
+    """Return what was rejected when the file was cut; what is not JSON, with the same codes as here."""
+    from pyspark.sql import functions as F
+
+    rejected = F.col(REJECTED)
+    # Cast, not decoded: what is not UTF-8 either must not fail the load.
+    reason = why_not_json(rejected["raw"].cast("string")).alias("reason")
+    told = F.struct(reason, rejected["detail"].alias("detail"), rejected["raw"].alias("raw"))
+    return F.when(rejected["reason"] == reasons.INVALID_JSON, told).otherwise(rejected).alias(REJECTED)
 
 
 def _target() -> Column:
@@ -132,9 +144,13 @@ def _flags() -> Column:
     bad_meta = F.col("lenient").isNotNull() | (F.col("head.meta.lastUpdated").isNotNull() & _last_updated().isNull())
     from_full_url = F.col("attributes").getItem(bundle.FULL_URL_ID).isNotNull()
     at_the_root = F.coalesce(F.col("head.modifierExtension"), F.lit("[]")) != "[]"
-    # The plain search first: to take every record apart would take longer than all the rest of a load.
-    names = F.when(F.col("body").contains('"modifierExtension"'), F.schema_of_variant(F.try_parse_json("body")))
-    in_a_part = F.coalesce(names.rlike(_MODIFIED), F.lit(False))
+    # The plain search first: to take every record apart would take longer than all the rest of a load. A letter of a
+    # key may be written as \u006d, which nobody does who means well.
+    is_escaped = F.col("body").contains(r"\u00") & F.col("body").rlike(r"\\u00[4-7]")
+    named = F.col("body").contains("modifierExtension") | is_escaped
+    shape = F.schema_of_variant(F.try_parse_json("body"))
+    # A record too large to have a shape is held back: whether it is modified, nobody can tell.
+    in_a_part = F.coalesce(F.when(named, F.coalesce(shape.rlike(_MODIFIED), F.lit(True))), F.lit(False))
     keys = F.json_object_keys("body")
     return F.array_compact(
         F.array(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from airflow_lakehouse.parsers.fhir import cut, drift
+from airflow_lakehouse.parsers.fhir import cut, drift, rescue
 from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
@@ -48,3 +48,11 @@ class FhirParser:
         :param extensions: the extension URLs found in them.
         """
         return drift.unknown_fields(resource_type, shape, extensions)
+
+    def rescued(self, resource_type: str, body: str) -> str | None:
+        """Return what R4 does not name in a record, as :func:`airflow_lakehouse.parsers.fhir.rescue.rescued`.
+
+        :param resource_type: type of the record.
+        :param body: its text.
+        """
+        return rescue.rescued(resource_type, body)

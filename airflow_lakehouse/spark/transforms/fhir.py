@@ -27,6 +27,7 @@ ENTERED_IN_ERROR: Final = "ENTERED_IN_ERROR"
 _YEAR: Final = "(?!0000)[0-9]{4}"
 _DAY: Final = f"{_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _DAY_LENGTH: Final = 10
+_OFFSET_LENGTH: Final = 6
 _OFFSET: Final = "(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])"
 _CLOCK: Final = "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
 _FULL: Final = f"^{IN_RANGE}{_DAY}{_CLOCK}([.][0-9]+)?{_OFFSET}$"
@@ -133,6 +134,48 @@ def latest(text: str, precise: str, as_instant: str) -> str:
     day_after = f"try_cast(({last_day(text)}) AS TIMESTAMP) + INTERVAL '1 12:00:00' DAY TO SECOND"
     end = f"least({day_after} - INTERVAL 1 MILLISECOND, {_LAST})"
     return f"CASE WHEN {precise} IN ('second', 'fraction') THEN {as_instant} WHEN {precise} IS NOT NULL THEN {end} END"
+
+
+def offset(text: str, precise: str) -> str:
+    """Return the offset of a dateTime as it was sent: ``Z`` or ``+hh:mm``; null where it has none.
+
+    :param text: SQL expression of the text.
+    :param precise: SQL expression of its precision.
+    """
+    last = f"CASE WHEN endswith({text}, 'Z') THEN 'Z' ELSE right({text}, {_OFFSET_LENGTH}) END"
+    return f"CASE WHEN {precise} IN ('second', 'fraction') THEN {last} END"
+
+
+def time_columns(name: str, stem: str, text: str, said: str = "") -> dict[str, str]:
+    """Return the instant of a dateTime, and what silver keeps beside it.
+
+    :param name: of the column with the instant.
+    :param stem: what the names of the others begin with.
+    :param text: SQL expression of the text.
+    :param said: SQL expression of what was sent, where that may be something else than a dateTime.
+    """
+    as_instant, precise = f"({instant(text)})", f"({precision(text)})"
+    return {
+        name: as_instant,
+        f"{stem}_text": said or text,
+        **time_details(stem, text, precise, as_instant),
+    }
+
+
+def time_details(stem: str, text: str, precise: str, as_instant: str) -> dict[str, str]:
+    """Return precision, offset and bounds of a dateTime.
+
+    :param stem: what their names begin with.
+    :param text: SQL expression of the text.
+    :param precise: SQL expression of its precision.
+    :param as_instant: SQL expression of its instant.
+    """
+    return {
+        f"{stem}_precision": precise,
+        f"{stem}_offset": offset(text, precise),
+        f"{stem}_low": earliest(text, precise, as_instant),
+        f"{stem}_high": latest(text, precise, as_instant),
+    }
 
 
 def _date_part(text: str) -> str:

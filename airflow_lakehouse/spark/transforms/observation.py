@@ -70,9 +70,7 @@ def observations(rows: DataFrame) -> DataFrame:
         "category": "get(get(r.category, 0).coding, 0).code",
         "obs_time": "as_instant",
         "obs_time_text": "time_text",
-        "obs_time_precision": "precise",
-        "obs_time_low": fhir.earliest("time_text", "precise", "as_instant"),
-        "obs_time_high": fhir.latest("time_text", "precise", "as_instant"),
+        **fhir.time_details("obs_time", "time_text", "precise", "as_instant"),
         "obs_time_source": f"CASE {source} END",
         "parts": f"concat(array({_own_part()}), coalesce(r.component, array()))",
     }

@@ -45,7 +45,7 @@ def patients(rows: DataFrame) -> DataFrame:
         "birth_date_low": fhir.first_day("r.birthDate"),
         "birth_date_high": fhir.last_day("r.birthDate"),
         "deceased": "coalesce(r.deceasedBoolean, CASE WHEN r.deceasedDateTime IS NOT NULL THEN true END)",
-        "deceased_time": fhir.instant("r.deceasedDateTime"),
+        **fhir.time_columns("deceased_time", "deceased_time", "r.deceasedDateTime"),
         "race": _us_core("us-core-race"),
         "ethnicity": _us_core("us-core-ethnicity"),
         "birth_sex": f"try_element_at(filter(r.extension, e -> e.url = '{_US_CORE}/us-core-birthsex'), 1).valueCode",
