@@ -63,6 +63,7 @@ _FLAGS: Final = (
     (
         "parsers.fhir.reasons",
         "spark.transforms.fhir",
+        "spark.transforms.times",
         "spark.transforms.references",
         "spark.transforms.subjects",
         "spark.transforms.encounter",

@@ -124,7 +124,7 @@ def _list_local(raw: str) -> Iterator[tuple[str, str, int, str]]:
         for name in sorted(names):
             path = Path(folder) / name
             if not name.startswith(_MARKERS) and path.is_file():
-                yield files.file_uri(path), path.relative_to(root).as_posix(), path.stat().st_size, ""
+                yield files.file_uri(path), files.spelled(path.relative_to(root)), path.stat().st_size, ""
 
 
 def _unreadable(error: OSError) -> None:

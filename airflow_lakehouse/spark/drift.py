@@ -101,7 +101,7 @@ def odd_types(parser: Parser | RecordParser, staged: DataFrame) -> list[OddType]
     unknown = getattr(parser, "unknown_fields", None)
     if unknown is None:
         return []
-    records = staged.where(F.col("reason").isNull()).withColumn("document", F.try_parse_json("body"))
+    records = _resources(staged).withColumn("document", F.try_parse_json("body"))
     together = records.groupBy("resource_type", "target").agg(
         F.schema_of_variant_agg("document").alias("shape"), F.count_if(F.col("document").isNull()).alias("shapeless")
     )
@@ -117,8 +117,15 @@ def odd_types(parser: Parser | RecordParser, staged: DataFrame) -> list[OddType]
 def _of_types(staged: DataFrame, odd: Sequence[OddType]) -> DataFrame:
     from pyspark.sql import functions as F
 
-    wanted = [one.resource_type for one in odd]
-    return staged.where(F.col("reason").isNull() & F.col("resource_type").isin(wanted))
+    return _resources(staged).where(F.col("resource_type").isin([one.resource_type for one in odd]))
+
+
+def _resources(staged: DataFrame) -> DataFrame:
+    """Return the records that are what their type says: no rejects, and no entries that only tell of a deletion."""
+    from pyspark.sql import functions as F
+
+    told = ~F.col("deleted") if "deleted" in staged.columns else F.lit(True)
+    return staged.where(F.col("reason").isNull() & told)
 
 
 def rescued(parser: str, modules: tuple[str, ...], staged: DataFrame, odd: Sequence[OddType]) -> DataFrame:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import re
 import shutil
 import time
 import zlib
@@ -23,6 +25,8 @@ STAGED: Final = {"compression": "zstd", "parquet.enable.dictionary": "false"}
 """Options of Parquet files that are read once and thrown away: no time is spent on finding what repeats."""
 _BUFFER_BYTES: Final = 1 << 20
 _ABANDONED_SECONDS: Final = 3 * 24 * 3600
+_NOT_UTF8: Final = re.compile("[\udc80-\udcff]")
+_BYTE: Final = re.compile("%([89A-F][0-9A-F])")
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
@@ -32,7 +36,8 @@ def local_path(uri: str) -> Path | None:
     :param uri: a path, ``file://...`` or another URI.
     """
     if uri.startswith("file://"):
-        return Path(uri.removeprefix("file://"))
+        path = Path(uri.removeprefix("file://"))
+        return path if not _BYTE.search(uri) or path.exists() else Path(_BYTE.sub(_byte, str(path)))
     return None if "://" in uri else Path(uri).expanduser().absolute()
 
 
@@ -42,9 +47,23 @@ def file_uri(path: Path) -> str:
     Percent signs would make ``dt=2026-01-15`` into ``dt%3D2026-01-15``: no reader would find the file by it, and no
     DocumentReference either.
 
+    A byte of a name that is not UTF-8, which no text column can hold, is spelled ``%FC``.
+
     :param path: absolute.
     """
-    return f"file://{path.as_posix()}"
+    return f"file://{spelled(path)}"
+
+
+def spelled(path: Path) -> str:
+    """Return a path as it is spelled in a URI.
+
+    :param path: a path, or a part of one.
+    """
+    return _NOT_UTF8.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", path.as_posix())
+
+
+def _byte(found: re.Match[str]) -> str:
+    return os.fsdecode(bytes.fromhex(found[1]))
 
 
 def folder_uri(uri: str) -> str:

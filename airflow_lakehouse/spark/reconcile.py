@@ -139,7 +139,7 @@ def check_silver(spark: SparkSession, catalog: Catalog, outcomes: dict[str, Outc
         raise ReconciliationError(f"more than one row of a key in {', '.join(wrong)}")
 
 
-def check_totals(catalog: Catalog, totals: dict[str, dict[str, int]], there: Watermark, run_id: str) -> None:
+def check_totals(catalog: Catalog, totals: dict[str, dict[str, int]], there: Watermark, run_id: str | None) -> None:
     """Compare the classes of all bronze rows with what bronze and silver hold, and record both.
 
     Every row of bronze is in one class, and every winner and every component is a row of silver or a collision.
@@ -147,7 +147,7 @@ def check_totals(catalog: Catalog, totals: dict[str, dict[str, int]], there: Wat
     :param catalog: the catalog.
     :param totals: silver table to class to rows, over all runs.
     :param there: the snapshots of bronze that were read.
-    :param run_id: the run.
+    :param run_id: the run; None for one that changed nothing, of which nothing is recorded.
     :raises ReconciliationError: when they differ; the counts were recorded.
     """
     rows: list[Count] = []
@@ -162,7 +162,8 @@ def check_totals(catalog: Catalog, totals: dict[str, dict[str, int]], there: Wat
         made = classes.get(WINNER, 0) + classes.get(COMPONENT, 0)
         wrong += [f"{source.name}: {classified} classified, {stored} stored"] if classified != stored else []
         wrong += [f"{name}: {made} made, {placed} stored"] if made != placed else []
-    record(catalog, rows, run_id)
+    if run_id is not None:
+        record(catalog, rows, run_id)
     if wrong:
         raise ReconciliationError(
             f"rows went missing or were doubled over all runs ({'; '.join(wrong)})", remedy=RECOMPUTE

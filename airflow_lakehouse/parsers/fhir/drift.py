@@ -133,7 +133,8 @@ def unknown_fields(resource_type: str, shape: str | None, extensions: str | None
         ".".join((path[0], *(name if _NAME.fullmatch(name) else NOT_A_NAME for name in path[1:]))): value.kind
         for path, value in seen
     }
-    for url in (extensions or "").split():
+    # Some languages write a slash with a backslash before it.
+    for url in (extensions or "").replace("\\/", "/").split():
         if _URL.fullmatch(url) and url not in KNOWN_EXTENSIONS:
             found[f"{resource_type}.extension('{url}')"] = "object"
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.transforms import fhir, references
+from airflow_lakehouse.spark.transforms import fhir, references, times
 from airflow_lakehouse.spark.transforms.columns import with_columns
 
 if TYPE_CHECKING:
@@ -42,14 +42,14 @@ def conditions(rows: DataFrame) -> DataFrame:
         "codings": "r.code.coding",
         "clinical_status": "get(r.clinicalStatus.coding, 0).code",
         "verification_status": "get(r.verificationStatus.coding, 0).code",
-        **fhir.time_columns("onset_time", "onset", onset, f"coalesce({onset}, {_otherwise('onset')})"),
-        **fhir.time_columns(
+        **times.time_columns("onset_time", "onset", onset, f"coalesce({onset}, {_otherwise('onset')})"),
+        **times.time_columns(
             "abatement_time", "abatement", abatement, f"coalesce({abatement}, {_otherwise('abatement')})"
         ),
-        **fhir.time_columns("recorded_time", "recorded", "r.recordedDate"),
+        **times.time_columns("recorded_time", "recorded", "r.recordedDate"),
     }
     flags = fhir.flags(
-        (fhir.not_a_time(onset, abatement, "r.recordedDate"), fhir.BAD_TIME),
+        (times.not_a_time(onset, abatement, "r.recordedDate"), times.BAD_TIME),
         (references.is_bad(*_REFERENCES), references.BAD_REFERENCE),
         (fhir.entered_in_error("get(r.verificationStatus.coding, 0).code"), fhir.ENTERED_IN_ERROR),
     )
@@ -59,4 +59,4 @@ def conditions(rows: DataFrame) -> DataFrame:
 
 def _otherwise(element: str) -> str:
     """Return what an element may be that is no time, in FHIR's order."""
-    return f"r.{element}String, r.{element}Age, r.{element}Range"
+    return f"r.{element}String, {fhir.as_sent(f'r.{element}Age')}, {fhir.as_sent(f'r.{element}Range')}"
