@@ -8,13 +8,16 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_lakehouse.cli.show import read_rows
-from airflow_lakehouse.spark import conflicts, load
+from airflow_lakehouse.spark import conflicts, conform, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, get_table, load_pyiceberg
+from airflow_lakehouse.spark.create import create_table
+from airflow_lakehouse.tables import silver
 from airflow_lakehouse.testing.reference import ReferenceLakehouse, compare, read_drop
 from tests.faults.helpers import NOTHING, SPARK, commits, observation, patient, to_bronze, to_silver, version
 from tests.spark.helpers import write_lines
@@ -22,6 +25,8 @@ from tests.spark.helpers import write_lines
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from pyspark.sql import SparkSession
 
     from airflow_lakehouse.profile import Profile
     from airflow_lakehouse.spark.jobs import JobResult
@@ -162,10 +167,25 @@ def test_silver_made_from_an_older_bronze_heals(
     assert people == {"p": "other", "q": None, "r": None}
 
 
+def test_a_row_to_insert_that_is_there_takes_its_place(
+    lakehouse_spark: SparkSession, lakehouse_profile: Profile
+) -> None:
+    """Row 5, in silver: what another run has inserted meanwhile gives way; passed over, the newer row would be lost."""
+    catalog = load_pyiceberg(lakehouse_profile)
+    create_table(catalog, silver.PATIENT)
+    schema = lakehouse_spark.table("lakehouse.silver.silver_dim_patient").schema
+    told = {"source_system": "s", "patient_id": "p", "batch_id": "b", "source_uri": "u", "source_row": 1}
+    for city in ("Old", "New"):
+        row = {**dict.fromkeys(schema.names), **told, "city": city, "ingested_at": datetime(2026, 1, 1, tzinfo=UTC)}
+        changes = lakehouse_spark.createDataFrame([tuple(row[name] for name in schema.names)], schema)
+        load.conform(lakehouse_spark, silver.PATIENT, changes.selectExpr("*", f"'insert' AS {conform.OPERATION}"))
+    assert [row["city"] for row in read_rows(lakehouse_profile, "silver_dim_patient")] == ["New"]
+
+
 def test_a_locked_catalog_is_waited_for(warehouse: Profile, tmp_path: Path) -> None:
     """Row 37: somebody holds the SQLite file's lock for longer than its drivers wait by themselves; the run only waits.
 
-    It is held for 12 of the 30 seconds, since every writer waits for twice that: Python's own limit is 5.
+    It is held for 8 of the 30 seconds, since every writer waits for twice that: Python's own limit is 5.
     """
     raw = tmp_path / "drop"
     _day(raw, 1, patient("p"))
@@ -179,7 +199,7 @@ def test_a_locked_catalog_is_waited_for(warehouse: Profile, tmp_path: Path) -> N
         with sqlite3.connect(profile.catalog_file, isolation_level=None) as connection:
             connection.execute("BEGIN IMMEDIATE")
             held.set()
-            time.sleep(12)
+            time.sleep(8)
             connection.execute("ROLLBACK")
         connection.close()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import uuid
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -33,9 +34,9 @@ _LINES = b"".join(json.dumps(patient(f"p{number}")).encode() + b"\n" for number 
 
 
 @pytest.fixture
-def bucket(s3_faults: S3Faults, request: pytest.FixtureRequest) -> str:
+def bucket(s3_faults: S3Faults) -> str:
     """Return a bucket of the test's own that holds a drop of six files."""
-    name = f"bucket-{abs(hash(request.node.nodeid)) % 10**12}"
+    name = f"bucket-{uuid.uuid4().hex}"
     client = boto3.client("s3")
     client.create_bucket(Bucket=name)
     for key in _KEYS:

@@ -1,8 +1,8 @@
 """A file's bytes to the records and rejects in it, with Python's own JSON reader.
 
 Shapes are told apart by content: NDJSON, one resource, an array, a Bundle (https://hl7.org/fhir/R4/bundle.html), any of
-them gzipped. It reads what a test makes up, at leisure: no attention is paid to speed, nor to what a file holds behind
-its first value.
+them gzipped. A file of several values, or an array or Bundle that is broken, is refused: what can be saved of one is
+the cutter's own business.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import gzip
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from airflow_lakehouse.exceptions import InputError
 from airflow_lakehouse.parsers.fhir import reasons
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def occurrences(file: DropFile) -> Iterator[Occurrence]:
     """Yield what is in a file, in order.
 
     :param file: the file.
+    :raises InputError: for a file of a shape that is not modelled.
     """
     content = gzip.decompress(file.content) if file.content.startswith(b"\x1f\x8b") else file.content
     content = content.removeprefix(b"\xef\xbb\xbf")
@@ -99,7 +101,7 @@ def occurrences(file: DropFile) -> Iterator[Occurrence]:
     filled = [line for line in lines if line.strip()]
     if not filled:
         yield Occurrence(0, reason=reasons.EMPTY_FILE)
-    elif len(filled) > 1 and _is_object(filled[0]):
+    elif len(filled) > 1 and (_is_object(filled[0]) or _follows_a_broken_line(filled)):
         for number, line in enumerate(lines, 1):
             if line.strip():
                 yield from _line(number, line)
@@ -112,25 +114,24 @@ def _is_object(line: bytes) -> bool:
     return text.startswith(b"{") and text.endswith(b"}")
 
 
+def _follows_a_broken_line(lines: list[bytes]) -> bool:
+    """Tell whether the second line is a resource by itself, which it is in no file but one of lines."""
+    try:
+        second = json.loads(lines[1])
+    except ValueError:
+        return False
+    return not lines[0].lstrip().startswith(b"[") and isinstance(second, dict) and "resourceType" in second
+
+
 def _line(number: int, line: bytes) -> Iterator[Occurrence]:
     for item in _value(line, whole_line=True):
         # A Bundle on a line: the line is the place, its entry the place within.
-        is_part = item.position > 0 and _holds_entries(line)
-        yield _moved(item, number, item.position if is_part else 0)
-
-
-def _holds_entries(line: bytes) -> bool:
-    value = json.loads(line)
-    return isinstance(value, dict) and value.get("resourceType") == "Bundle" and bool(value.get("entry"))
+        yield replace(item, position=number, entry=item.position)
 
 
 def _document(content: bytes) -> Iterator[Occurrence]:
     for item in _value(content, whole_line=False):
-        yield _moved(item, item.position or 1, item.entry)
-
-
-def _moved(item: Occurrence, position: int, entry: int) -> Occurrence:
-    return Occurrence(**{**vars(item), "position": position, "entry": entry})
+        yield replace(item, position=item.position or 1)
 
 
 def _value(content: bytes, *, whole_line: bool) -> Iterator[Occurrence]:
@@ -143,23 +144,43 @@ def _value(content: bytes, *, whole_line: bool) -> Iterator[Occurrence]:
     if not text.startswith("{" if whole_line else ("{", "[")):
         yield Occurrence(0, reason=reasons.NOT_AN_OBJECT)
         return
-    try:
-        value, end = _read(text, 0)
-    except json.JSONDecodeError as error:
-        is_cut = error.pos >= len(text) - 1 or error.msg.startswith("Unterminated string")
-        yield Occurrence(0, reason=reasons.TRUNCATED_JSON if is_cut else reasons.INVALID_JSON)
-        return
-    except RecursionError:
-        yield Occurrence(0, reason=reasons.INVALID_JSON)
-        return
-    if text[end:].strip(_BLANK):
-        yield Occurrence(0, reason=reasons.TRAILING_CONTENT)
+    value, reason = _parsed(text, whole_line=whole_line)
+    if reason:
+        yield Occurrence(0, reason=reason)
     elif isinstance(value, list):
-        yield from (_resource(number, one, span) for number, (one, span) in enumerate(_elements(text, 0), 1))
-    elif value.get("resourceType") == "Bundle" and value.get("entry"):
+        for number, (one, span) in enumerate(_elements(text, 0), 1):
+            parts = _bundle(span, one) if _holds_entries(one) else [_resource(0, one, span)]
+            yield from (replace(part, position=number, entry=part.position) for part in parts)
+    elif _holds_entries(value):
         yield from _bundle(text, value)
     else:
         yield _resource(0, value, text)
+
+
+def _parsed(text: str, *, whole_line: bool) -> tuple[Any, str]:
+    """Return the value, or why there is none."""
+    try:
+        value, end = _read(text, 0)
+    except json.JSONDecodeError as error:
+        if not whole_line and (text.startswith("[") or '"Bundle"' in text):
+            raise _unknown("holds several records and is broken") from error
+        is_cut = error.pos >= len(text) - 1 or error.msg.startswith("Unterminated string")
+        return None, reasons.TRUNCATED_JSON if is_cut else reasons.INVALID_JSON
+    except RecursionError:
+        return None, reasons.INVALID_JSON
+    if not text[end:].strip(_BLANK):
+        return value, ""
+    if not whole_line:
+        raise _unknown("holds several values")
+    return None, reasons.TRAILING_CONTENT
+
+
+def _holds_entries(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("resourceType") == "Bundle" and bool(value.get("entry"))
+
+
+def _unknown(what: str) -> InputError:
+    return InputError(f"the reference does not model a file that {what}", legal="lines, a resource, an array, a Bundle")
 
 
 def _read(text: str, start: int) -> tuple[Any, int]:

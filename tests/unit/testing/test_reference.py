@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from airflow_lakehouse.exceptions import InputError
+from airflow_lakehouse.parsers.fhir.reasons import NO_RESOURCE_TYPE
 from airflow_lakehouse.tables import bronze, silver
 from airflow_lakehouse.testing.reference import DropFile, ReferenceLakehouse
 from airflow_lakehouse.testing.reference.records import occurrences
@@ -146,3 +149,34 @@ def test_a_modifier_holds_a_version_back_and_not_the_one_before_it() -> None:
 def test_a_file_is_cut_into_records_and_rejects(content: bytes, told: list[tuple[int, int, str]]) -> None:
     """Each record has its place, each reject its reason."""
     assert [(one.position, one.entry, one.reason) for one in occurrences(DropFile("u", content))] == told
+
+
+_GOLDEN = Path(__file__).parents[2] / "data" / "fhir" / "cut"
+_REFUSED = {
+    "array_then_garbage",
+    "array_truncated",
+    "bundle_then_broken",
+    "bundle_then_garbage",
+    "bundle_then_resource",
+    "bundle_truncated",
+    "objects_parted_by_commas",
+    "resource_then_bundle",
+    "two_arrays",
+    "two_bundles",
+}
+
+
+@pytest.mark.parametrize("case", sorted(_GOLDEN.iterdir()), ids=lambda case: case.name)
+def test_it_agrees_with_the_golden_cases_of_the_cutter(case: Path) -> None:
+    """Two readers that share no code put every record and reject in the same place; what one cannot read it refuses."""
+    file = DropFile("u", (case / "input").read_bytes())
+    if case.name in _REFUSED:
+        with pytest.raises(InputError, match="does not model"):
+            list(occurrences(file))
+        return
+    expected = json.loads((case / "expected.json").read_text("utf-8"))
+    told = [(one["position"], one["entry"], one.get("reason", ""), one.get("body", "")) for one in expected]
+    # That a record says no type is found when it is typed, after it is cut.
+    found = [(one.position, one.entry, one.reason.replace(NO_RESOURCE_TYPE, ""), one.text) for one in occurrences(file)]
+    assert [one[:3] for one in found] == [one[:3] for one in told]
+    assert all(one[3] in ("", other[3]) for one, other in zip(found, told, strict=True))
