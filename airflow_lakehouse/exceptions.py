@@ -11,6 +11,7 @@
     │   └── TableNotFoundError    no such table in this warehouse
     ├── TableContractError        a table definition contradicts itself
     ├── ParserError               a parser cannot be loaded, or broke its contract
+    ├── TableLostError            the catalog names a table whose metadata file is gone or broken
     ├── EngineError               the Spark engine cannot be started or reached
     ├── JobError                  a job ended without a result
     │   ├── JobCancelledError     somebody stopped it
@@ -96,6 +97,10 @@ class ParserError(LakehouseError):
 
 class OcrError(UsageError):
     """An engine for reading pages is unknown, or is not installed."""
+
+
+class TableLostError(LakehouseError):
+    """The catalog names a table whose metadata file is gone or broken: nothing of the table can be read or written."""
 
 
 class EngineError(LakehouseError):

@@ -8,7 +8,7 @@ import sqlite3
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_lakehouse.exceptions import ConfigurationError, TableNotFoundError
+from airflow_lakehouse.exceptions import ConfigurationError, TableLostError, TableNotFoundError
 from airflow_lakehouse.profile import CATALOG_NAME
 from airflow_lakehouse.tables import NAMESPACES
 
@@ -128,13 +128,20 @@ def find_table(catalog: Catalog, identifier: str) -> IcebergTable | None:
 
     :param catalog: from :func:`load_pyiceberg`.
     :param identifier: namespace and name.
+    :raises TableLostError: when the catalog has it, and its metadata file is gone or broken.
     """
-    from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+    from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError, ValidationError
 
     try:
         return catalog.load_table(identifier)
     except (NoSuchTableError, NoSuchNamespaceError):
         return None
+    except (FileNotFoundError, ValidationError) as error:
+        how = "gone" if isinstance(error, FileNotFoundError) else "broken"
+        raise TableLostError(
+            f"the metadata file of table {identifier!r} is {how}",
+            remedy="put it back from a backup or the bucket's versions; no rule may delete files of a warehouse by age",
+        ) from error
 
 
 def get_table(catalog: Catalog, identifier: str) -> IcebergTable:
