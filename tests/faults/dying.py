@@ -13,7 +13,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_lakehouse.spark import batch, files, load, reconcile
+from airflow_lakehouse.spark import load, reconcile
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
 from airflow_lakehouse.spark.ledger import Ledger
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from airflow_lakehouse.profile import Profile
 
 POINTS: Final[dict[str, tuple[Any, str]]] = {
-    "before anything": (files, "clear_abandoned"),
     "written down": (Ledger, "claim"),
     "merged": (load, "insert_new"),
     "counted": (reconcile, "check_bronze"),
@@ -88,6 +87,5 @@ def run_and_die(job: str, profile: Profile, point: str, times: int = 1) -> None:
 
 if __name__ == "__main__":
     _, the_point, the_times, the_job, the_arguments = sys.argv
-    assert batch  # the module whose steps are replaced
     with dying(the_point, int(the_times), kill_process):
         run_job(the_job, JobArguments.from_dict(json.loads(the_arguments)))
