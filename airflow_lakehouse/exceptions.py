@@ -11,10 +11,12 @@
     │   └── TableNotFoundError    no such table in this warehouse
     ├── TableContractError        a table definition contradicts itself
     ├── ParserError               a parser cannot be loaded, or broke its contract
+    ├── TableLostError            the catalog names a table whose metadata file is gone or broken
     ├── EngineError               the Spark engine cannot be started or reached
     ├── JobError                  a job ended without a result
     │   ├── JobCancelledError     somebody stopped it
-    │   └── SourceReadError       the disk or the network failed while a file was read
+    │   ├── ConflictError         another run committed to a table after this one had read it
+    │   └── SourceReadError       the disk or the network failed while a file was read, or the file changed meanwhile
     └── AuditError                counts or checks do not hold; the data is written, the run stops (exit 3)
         ├── BadRatioError         more records were rejected than the run allows
         └── ReconciliationError   records went missing or were doubled
@@ -97,6 +99,10 @@ class OcrError(UsageError):
     """An engine for reading pages is unknown, or is not installed."""
 
 
+class TableLostError(LakehouseError):
+    """The catalog names a table whose metadata file is gone or broken: nothing of the table can be read or written."""
+
+
 class EngineError(LakehouseError):
     """The Spark engine cannot be started or reached."""
 
@@ -109,8 +115,15 @@ class JobCancelledError(JobError):
     """A job was stopped from outside."""
 
 
+class ConflictError(JobError):
+    """Another run committed to a table after this one had read it; what is left to do must be looked at again."""
+
+
 class SourceReadError(JobError):
-    """The disk or the network failed while a file was read. Nothing is wrong with the file: the load is tried again."""
+    """A file could not be read as it was listed: the disk or the network failed, or somebody wrote to it meanwhile.
+
+    Nothing is wrong with the file: the load is tried again.
+    """
 
 
 class AuditError(LakehouseError):

@@ -144,7 +144,8 @@ def _ours(written: list[tuple[Case, Path]], scratch: Path) -> list[Outcome]:
 def _plain(written: list[tuple[Case, Path]], scratch: Path) -> list[Outcome]:
     profile = Profile(str(scratch / "plain"))
     create_local_catalog(profile)
-    with open_session(profile, connect_server.running_server().remote) as spark:
+    server = connect_server.running_server()
+    with open_session(profile, server.remote if server else None) as spark:
         spark.sql("CREATE NAMESPACE IF NOT EXISTS cases")
         return [_plain_case(spark, case, path, number) for number, (case, path) in enumerate(written)]
 

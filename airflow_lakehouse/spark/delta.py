@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import schema
 from airflow_lakehouse.spark.catalog import find_table
+from airflow_lakehouse.spark.session import STAMP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from airflow_lakehouse.tables import Table
 
-_PREFIX: Final = "lakehouse."
 _SOURCE: Final = "src."
 _TOTAL: Final = "total."
 _DEAD: Final = "dead-files"
@@ -105,7 +105,7 @@ def stored(catalog: Catalog, target: Table) -> Watermark | None:
     snapshot = found.current_snapshot() if found else None
     while found is not None and snapshot is not None:
         summary = dict(snapshot.summary.additional_properties) if snapshot.summary else {}
-        own = {name.removeprefix(_PREFIX): value for name, value in summary.items() if name.startswith(_PREFIX)}
+        own = {name.removeprefix(STAMP): value for name, value in summary.items() if name.startswith(STAMP)}
         if _DEAD in own:
             sources = {name.removeprefix(_SOURCE): id_ for name, id_ in own.items() if name.startswith(_SOURCE)}
             totals = {name.removeprefix(_TOTAL): int(rows) for name, rows in own.items() if name.startswith(_TOTAL)}

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.parsing import load_registry
+from airflow_lakehouse.spark import conflicts
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.tables import ops
 from airflow_lakehouse.tables.bronze import RESCUED
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from airflow_lakehouse.parsing import Parser, RecordParser
 
 _BATCH: Final = "lakehouse.batch-id"
-_ATTEMPTS: Final = 10
 _LOOK_AT: Final = ("VARIANT", "extension: ")
 # A url beside a value or parts is an extension's; that of an attachment, a profile or a source has other neighbours.
 _EXTENSION_URL: Final = r'"url"\s*:\s*"([^"?#\s]{1,200})[^"]*"\s*,\s*"(?:value[A-Z]|extension")'
@@ -177,22 +177,15 @@ def record(catalog: Catalog, found: Drift, batch_id: str) -> None:
     :param found: what it found.
     :param batch_id: the batch, stamped into the commit.
     """
-    from pyiceberg.exceptions import CommitFailedException
+    if found.records:
+        # Another load may count at the same time: its counts are read, and ours added to them.
+        conflicts.retried(lambda: _add(catalog, found, batch_id), ops.UNKNOWN_FIELDS.name)
 
-    if not found.records:
-        return
-    for attempt in range(1, _ATTEMPTS + 1):
-        table = find_table(catalog, ops.UNKNOWN_FIELDS.identifier)
-        if table is None or _has_counted(table, batch_id):
-            return
-        try:
-            _upsert(table, found, batch_id)
-        except CommitFailedException:
-            # Another load counted at the same time: its counts are read, and ours added to them.
-            if attempt == _ATTEMPTS:
-                raise
-        else:
-            return
+
+def _add(catalog: Catalog, found: Drift, batch_id: str) -> None:
+    table = find_table(catalog, ops.UNKNOWN_FIELDS.identifier)
+    if table is not None and not _has_counted(table, batch_id):
+        _upsert(table, found, batch_id)
 
 
 def _has_counted(table: IcebergTable, batch_id: str) -> bool:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from airflow_lakehouse.exceptions import InputError, SourceReadError
+from airflow_lakehouse.spark.file_versions import HashedVersion, S3Version, is_sha256
 
 if TYPE_CHECKING:
     from pyarrow.fs import FileSystem
@@ -133,6 +134,9 @@ class _Unzipped(io.RawIOBase):
             data = self._gzip.read1(len(buffer))
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             self.failure = type(error).__name__
+            # To its end all the same: only then is it known whether this is the file that was listed.
+            while self._stream.read(_BUFFER_BYTES):
+                pass
             return 0
         buffer[: len(data)] = data
         return len(data)
@@ -143,17 +147,21 @@ class _Unzipped(io.RawIOBase):
         self._stream.close()
 
 
-def open_raw(uri: str) -> BinaryIO:
+def open_raw(uri: str, etag: str = "") -> BinaryIO:
     """Open a file as it is.
 
     :param uri: where it is.
+    :param etag: version it must have, as it was listed; empty for any.
     :raises FileNotFoundError: when there is none.
-    :raises SourceReadError: from this call or from its reads, when the disk or the network fails.
+    :raises SourceReadError: from this call or from its reads, when the disk or the network fails, or the file has
+        another version.
     """
     path = local_path(uri)
     try:
         if path is not None:
             stream: Any = path.open("rb", buffering=0)
+        elif etag and not is_sha256(etag):
+            stream = S3Version(uri, etag)
         else:
             store, name = filesystem(uri)
             stream = store.open_input_stream(name)
@@ -161,17 +169,19 @@ def open_raw(uri: str) -> BinaryIO:
         raise
     except OSError as error:
         raise SourceReadError(f"{uri} cannot be opened ({error.strerror or type(error).__name__})") from error
+    stream = HashedVersion(uri, stream, etag) if is_sha256(etag) else stream
     return cast("BinaryIO", io.BufferedReader(_Source(uri, stream), _BUFFER_BYTES))
 
 
-def open_unzipped(uri: str) -> BinaryIO:
+def open_unzipped(uri: str, etag: str = "") -> BinaryIO:
     """Open a file, unzipped where its first bytes say gzip, whatever its name says.
 
     A gzip that is cut off ends where it is cut; :func:`gzip_failure` tells.
 
     :param uri: where it is.
+    :param etag: see :func:`open_raw`.
     """
-    stream = open_raw(uri)
+    stream = open_raw(uri, etag)
     if cast("io.BufferedReader", stream).peek(2)[:2] == GZIP_MAGIC:
         return cast("BinaryIO", io.BufferedReader(_Unzipped(stream), _BUFFER_BYTES))
     return stream
@@ -186,12 +196,13 @@ def gzip_failure(stream: BinaryIO) -> str:
     return raw.failure if isinstance(raw, _Unzipped) else ""
 
 
-def read_head(uri: str) -> bytes:
+def read_head(uri: str, etag: str = "") -> bytes:
     """Return the first 64 KiB of a file, unzipped; what can be had of a broken gzip.
 
     :param uri: where it is.
+    :param etag: see :func:`open_raw`.
     """
-    with open_unzipped(uri) as stream:
+    with open_unzipped(uri, etag) as stream:
         return stream.read(HEAD_BYTES)
 
 

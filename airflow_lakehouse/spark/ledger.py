@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_lakehouse.spark import conflicts
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.tables import ops
 
@@ -38,6 +39,7 @@ class Entry:
     :param ingested_at: when, UTC.
     :param records: records found in it.
     :param quarantined: records of it that were rejected.
+    :param resumed: whether another run has written it down, and may have loaded some of it.
     """
 
     found: Found
@@ -46,6 +48,7 @@ class Entry:
     ingested_at: datetime
     records: int | None = None
     quarantined: int | None = None
+    resumed: bool = False
 
     @property
     def file(self) -> SourceFile:
@@ -83,9 +86,9 @@ class Ledger:
         :param job: name of the job, part of the batch id.
         :return: entries to load, with the batch and time of a run that was killed where there is one; entries done.
         """
-        known = {(row["source_uri"], row["source_etag"]): row for row in self.rows()}
+        known = {_version(row): row for row in self.rows()}
         fresh = [item for item in found if (item.file.uri, item.file.etag) not in known]
-        batch, now = batch_id(fresh, job), datetime.now(UTC)
+        batch, now = batch_id(fresh, job), _after(row["ingested_at"] for row in known.values())
         pending: list[Entry] = []
         done: list[Entry] = []
         for item in found:
@@ -93,7 +96,8 @@ class Ledger:
             if row is None:
                 pending.append(Entry(item, DISCOVERED, batch, now))
                 continue
-            entry = Entry(item, row["state"], row["batch_id"], row["ingested_at"], row["records"], row["quarantined"])
+            times = (row["batch_id"], row["ingested_at"])
+            entry = Entry(item, row["state"], *times, row["records"], row["quarantined"], resumed=True)
             (pending if entry.state == DISCOVERED else done).append(entry)
         return pending, done
 
@@ -102,8 +106,33 @@ class Ledger:
 
         :param found: files.
         """
-        done = {(row["source_uri"], row["source_etag"]) for row in self.rows() if row["state"] != DISCOVERED}
+        done = {_version(row) for row in self.rows() if row["state"] != DISCOVERED}
         return [item for item in found if (item.file.uri, item.file.etag) not in done]
+
+    def claim(self, entries: Sequence[Entry], run_id: str) -> list[Entry]:
+        """Write file versions down before they are loaded.
+
+        Another run may have found the same files at the same moment. Whoever writes first has named their batch and
+        time, and both runs give the rows those: under two, the same row would have two values, by who came first.
+
+        :param entries: to be loaded, from :meth:`plan`.
+        :param run_id: the run that writes.
+        :return: the same entries, each with the batch and time it has in the ledger.
+        """
+        return conflicts.retried(lambda: self._claim(entries, run_id), ops.INGESTED_FILES.name)
+
+    def _claim(self, entries: Sequence[Entry], run_id: str) -> list[Entry]:
+        rows = self._reread()
+        known = {_version(row): row for row in rows}
+        claimed = []
+        for entry in entries:
+            row = known.get((entry.file.uri, entry.file.etag))
+            first = {"batch_id": row["batch_id"], "ingested_at": row["ingested_at"], "resumed": True} if row else {}
+            claimed.append(replace(entry, **first))
+        fresh = [entry for entry in claimed if (entry.file.uri, entry.file.etag) not in known]
+        if fresh:
+            self._swap(rows, fresh, run_id)
+        return claimed
 
     def write(self, entries: Sequence[Entry], run_id: str) -> None:
         """Replace the entries of these file versions, in one commit.
@@ -111,37 +140,68 @@ class Ledger:
         :param entries: entries of whole batches; other files of the same batches are kept.
         :param run_id: the run that writes.
         """
+        if entries and self._table is not None:
+            conflicts.retried(lambda: self._swap(self._reread(), entries, run_id), ops.INGESTED_FILES.name)
+
+    def _reread(self) -> list[dict[str, Any]]:
+        if self._table is not None:
+            self._table.refresh()
+        return self.rows()
+
+    def _swap(self, rows: list[dict[str, Any]], entries: Sequence[Entry], run_id: str) -> None:
+        """Replace entries, unless anything was committed since ``rows`` were read: then nothing is written.
+
+        :raises CommitFailedException: when something was.
+        """
         import pyarrow as pa
         from pyiceberg.expressions import In
+        from pyiceberg.table import TableProperties
 
-        if not entries or self._table is None:
+        if self._table is None:
             return
         batches = sorted({entry.batch_id for entry in entries})
         written = {(entry.file.uri, entry.file.etag) for entry in entries}
-        kept = [
-            row
-            for row in self.rows()
-            if row["batch_id"] in batches and (row["source_uri"], row["source_etag"]) not in written
-        ]
+        kept = [row for row in rows if row["batch_id"] in batches and _version(row) not in written]
         batch_filter = In("batch_id", batches)  # type: ignore[call-arg,arg-type] # pydantic hides its constructor
         schema = self._table.schema().as_arrow()
-        rows = pa.Table.from_pylist([*kept, *(_row(entry, run_id) for entry in entries)], schema=schema)
+        table = pa.Table.from_pylist([*kept, *(_row(entry, run_id) for entry in entries)], schema=schema)
+        # PyIceberg would try again on top of what the other run has written, without another look at it. This copy of
+        # the properties is in memory alone; the table keeps its own.
+        self._table.metadata.properties[TableProperties.COMMIT_NUM_RETRIES] = "0"
         with warnings.catch_warnings():
             # It tells that it copies on write, and that a first batch replaces nothing; both are meant.
             warnings.simplefilter("ignore", UserWarning)
-            self._table.overwrite(rows, overwrite_filter=batch_filter)
+            self._table.overwrite(table, overwrite_filter=batch_filter)
 
     def dead_versions(self) -> list[tuple[str, str]]:
-        """Return the file versions that a newer version of the same file has replaced."""
-        newest: dict[str, dict[str, Any]] = {}
-        rows = [row for row in self.rows() if row["state"] != DISCOVERED]
-        for row in sorted(rows, key=lambda row: (row["ingested_at"], row["source_etag"])):
-            newest[row["source_uri"]] = row
-        return [
-            (row["source_uri"], row["source_etag"])
-            for row in rows
-            if newest[row["source_uri"]]["source_etag"] != row["source_etag"]
-        ]
+        """Return the file versions in whose place a newer version of the same file was loaded.
+
+        Those that were written down and never loaded are among them: a load of theirs may have been killed half way.
+        """
+        rows = self.rows()
+        newest: dict[str, tuple[datetime, str]] = {}
+        for row in rows:
+            if row["state"] != DISCOVERED:
+                uri = row["source_uri"]
+                newest[uri] = max(newest.get(uri, _order(row)), _order(row))
+        return sorted(_version(row) for row in rows if _order(row) < newest.get(row["source_uri"], _order(row)))
+
+
+def _version(row: dict[str, Any]) -> tuple[str, str]:
+    return row["source_uri"], row["source_etag"]
+
+
+def _order(row: dict[str, Any]) -> tuple[datetime, str]:
+    """Return what tells which of two versions of a file is the newer."""
+    return row["ingested_at"], row["source_etag"]
+
+
+def _after(times: Iterable[datetime]) -> datetime:
+    """Return the time of a batch that begins now: later than every time in the ledger, whatever the clocks say.
+
+    With a clock that runs behind, the new version of an overwritten file would count as the old one.
+    """
+    return max([datetime.now(UTC), *(time + timedelta(microseconds=1) for time in times)])
 
 
 def batch_id(found: Iterable[Found], job: str) -> str:

@@ -68,6 +68,9 @@ def insert_new_statement(table: Table, source: str, prune: str = "true") -> str:
 def conform_statement(table: Table, source: str, prune: str = "true") -> str:
     """Return the MERGE that makes the keys of the source look as the source says.
 
+    A row to insert whose key is there by now, because another run was first, takes the place of what is there: passed
+    over, it would be lost although the watermark says that it was seen.
+
     :param table: the target.
     :param source: name of a view with the table's columns and ``_operation``: ``delete``, ``update`` or ``insert``.
     :param prune: as for :func:`insert_new_statement`.
@@ -76,7 +79,7 @@ def conform_statement(table: Table, source: str, prune: str = "true") -> str:
     return (
         f"MERGE INTO {qualified(table)} AS t USING {source} AS s ON {prune} AND {_same(table.key)}\n"
         "WHEN MATCHED AND s._operation = 'delete' THEN DELETE\n"
-        f"WHEN MATCHED AND s._operation = 'update' THEN UPDATE SET {updates}\n"
+        f"WHEN MATCHED AND s._operation <> 'delete' THEN UPDATE SET {updates}\n"
         f"WHEN NOT MATCHED AND s._operation <> 'delete' THEN INSERT {_insert(table)}"
     )
 

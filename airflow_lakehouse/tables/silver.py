@@ -143,7 +143,7 @@ _OBSERVATION: Final = (
     Column("category", "string", "First category code"),
     Column("value_type", "string", "Quantity, CodeableConcept, string ...: the X of value[x]"),
     Column("value_number", "decimal(38,12)", "Numeric value; exact text in value_text"),
-    Column("value_text", "string", "Value exactly as sent; of one with parts (a Range ...) its JSON, without white space"),
+    Column("value_text", "string", "Value exactly as sent; of one with parts its JSON, without white space"),
     Column("comparator", "string", "<, <=, >= or >"),
     Column("unit", "string", "Unit in words"),
     Column("unit_code", "string", "Unit code"),

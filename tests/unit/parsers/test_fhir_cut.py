@@ -6,6 +6,7 @@ import io
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
@@ -128,7 +129,7 @@ def _bundle(*entries: str, kind: str = "Bundle") -> bytes:
 
 A, B, C = (f'{{"resourceType":"Patient","id":"{id_}"}}' for id_ in "abc")
 NO_ARRAY = (_bundle(f'{{"resource":{A}}}')[:-1] + b',"entry":5}', b'{"resourceType":"Bundle","entry":5}')
-DAMAGED = {
+DAMAGED: dict[str, tuple[str | bytes, list[tuple[int, str]]]] = {
     "braces in strings hide no second object": (
         b'{"resourceType":"Basic"}\n{"id":"a","t":"{"}{"id":"b","t":"}"}\n{"id":"c","t":"\\\\{"}\n{"t":"{"} stray }',
         [(1, "+"), (2, "TRAILING_CONTENT"), (3, "+"), (4, "TRAILING_CONTENT")],
@@ -198,8 +199,7 @@ def test_deletions_are_cut_in_one_pass() -> None:
     """When a Bundle was made is looked up once, not once an entry: a hundred times the entries, no hundred passes."""
     entries = [f'{{"request":{{"method":"DELETE","url":"Patient/p{one}"}}}}' for one in range(200)]
     with pytest.MonkeyPatch.context() as patch:
-        asked: list[str] = []
-        made_at = bundles._made_at
-        patch.setattr(bundles, "_made_at", lambda text: asked.append(text) or made_at(text))
+        made_at = Mock(wraps=bundles._made_at)
+        patch.setattr(bundles, "_made_at", made_at)
         assert len(_found(_bundle(*entries))) == 200
-    assert len(asked) == 1
+    made_at.assert_called_once()
