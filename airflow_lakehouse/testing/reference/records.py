@@ -161,13 +161,15 @@ def _parsed(text: str, *, whole_line: bool) -> tuple[Any, str]:
     """Return the value, or why there is none."""
     try:
         value, end = _read(text, 0)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, _NoNumberError) as error:
         if not whole_line and (text.startswith("[") or '"Bundle"' in text):
             raise _unknown("holds several records and is broken") from error
+        if isinstance(error, _NoNumberError):
+            return None, reasons.NOT_A_JSON_NUMBER
         is_cut = error.pos >= len(text) - 1 or error.msg.startswith("Unterminated string")
         return None, reasons.TRUNCATED_JSON if is_cut else reasons.INVALID_JSON
     except RecursionError:
-        return None, reasons.INVALID_JSON
+        return None, reasons.TOO_DEEP
     if not text[end:].strip(_BLANK):
         return value, ""
     if not whole_line:
@@ -183,10 +185,14 @@ def _unknown(what: str) -> InputError:
     return InputError(f"the reference does not model a file that {what}", legal="lines, a resource, an array, a Bundle")
 
 
+class _NoNumberError(ValueError):
+    """A number that JSON does not have."""
+
+
 def _read(text: str, start: int) -> tuple[Any, int]:
     def refuse(name: str) -> NoReturn:
         # NaN and Infinity are Python's, not JSON's.
-        raise json.JSONDecodeError("no JSON number", name, 0)
+        raise _NoNumberError(name)
 
     return json.JSONDecoder(parse_constant=refuse).raw_decode(text, start)
 
