@@ -49,9 +49,9 @@ class Row:
 
     @property
     def tie(self) -> tuple[Any, ...]:
-        """What decides between two versions of one time and number: any order, so long as it is total."""
+        """What decides between two versions of one time and number: a deletion, then any order, so long as it is total."""
         body = sha256(self.record.text.encode()).hexdigest()
-        return self.tick, body, self.uri, self.etag, self.record.position, self.record.entry
+        return self.tick, self.record.deleted, body, self.uri, self.etag, self.record.position, self.record.entry
 
 
 def instant(text: Any, *, days: bool = False) -> datetime | None:
@@ -74,8 +74,9 @@ def instant(text: Any, *, days: bool = False) -> datetime | None:
 def winners(rows: Iterable[Row]) -> list[tuple[Row, Place]]:
     """Return the row that stands for each resource, and the place it won with, without those silver has no row for.
 
-    The order is time, then version as a number, then order of arrival, then hash and place. A deletion
-    that says neither time nor version stands right after the newest version that was there when it came (0005). Where a
+    The order is time, then version as a number, then order of arrival, then deletions, then hash and place. A deletion
+    that says no time stands right after the newest version that was there when it came, unless that is newer than the
+    version it says (0005). Where a
     deletion wins, or a version with a modifier nobody understands, silver has no row.
 
     :param rows: live rows of one bronze table.
@@ -93,11 +94,18 @@ def winners(rows: Iterable[Row]) -> list[tuple[Row, Place]]:
 
 
 def _placed(row: Row, rivals: list[Row]) -> tuple[Place, bool]:
-    nowhere = (_LOWEST, -1)
-    if not row.record.deleted or row.place != nowhere:
+    if not _is_timeless(row):
         return row.place, False
-    known = max(rival.place for rival in rivals if rival.tick <= row.tick)
-    return known, known > nowhere
+    there = [rival.place for rival in rivals if rival.tick <= row.tick and not _is_timeless(rival)]
+    known = max(there, default=(_LOWEST, -1))
+    own = row.place[1]
+    if known == (_LOWEST, -1) or -1 < own < known[1]:
+        return row.place, False
+    return (known[0], max(own, known[1])), True
+
+
+def _is_timeless(row: Row) -> bool:
+    return row.record.deleted and row.place[0] == _LOWEST
 
 
 def has_modifier(value: Any) -> bool:
