@@ -49,7 +49,7 @@ class Row:
 
     @property
     def tie(self) -> tuple[Any, ...]:
-        """What decides between two versions of one time and number: a deletion, then any order, so long as it is total."""
+        """What decides between versions of one time and number: a deletion, then any order that is total."""
         body = sha256(self.record.text.encode()).hexdigest()
         return self.tick, self.record.deleted, body, self.uri, self.etag, self.record.position, self.record.entry
 

@@ -135,7 +135,8 @@ def test_a_modifier_holds_a_version_back_and_not_the_one_before_it() -> None:
     [
         (b"", [(0, 0, "EMPTY_FILE")]),
         (b'{"resourceType":"Patient"}\n\n{"resourceType":"Pat', [(1, 0, ""), (3, 0, "TRUNCATED_JSON")]),
-        (b'{"resourceType":"Patient"}\n{"a":NaN}\n5\n', [(1, 0, ""), (2, 0, "NOT_A_JSON_NUMBER"), (3, 0, "NOT_AN_OBJECT")]),
+        (b'{"resourceType":"Patient"}\n{"a":NaN}\n', [(1, 0, ""), (2, 0, "NOT_A_JSON_NUMBER")]),
+        (b'{"resourceType":"Patient"}\n5\n', [(1, 0, ""), (2, 0, "NOT_AN_OBJECT")]),
         (b'{"resourceType":"Patient"}\n{"id":"x"} {}\n', [(1, 0, ""), (2, 0, "TRAILING_CONTENT")]),
         (b'{"resourceType":"Patient"}\n{"x":"\xfc"}\n', [(1, 0, ""), (2, 0, "INVALID_UTF8")]),
         (b'[{"resourceType":"Patient"}, 5]', [(1, 0, ""), (2, 0, "NOT_AN_OBJECT")]),
