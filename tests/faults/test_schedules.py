@@ -170,9 +170,9 @@ def tally(request: pytest.FixtureRequest) -> Iterator[_Tally]:
     """Return the counts of all schedules, which are printed at the end."""
     counts = _Tally()
     yield counts
-    reporter = request.config.pluginmanager.getplugin("terminalreporter")
-    line = f"{counts.schedules} schedules, {counts.lost} lost, {counts.doubled} doubled"
-    (reporter.write_line if reporter else sys.stderr.write)(f"\n{line}")
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled():
+        sys.stdout.write(f"\n{counts.schedules} schedules, {counts.lost} lost, {counts.doubled} doubled\n")
 
 
 @settings(
