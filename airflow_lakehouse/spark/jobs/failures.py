@@ -25,8 +25,7 @@ def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
     text = str(error)
     kind = _kind(error)
     log = state_dir() / "engine.log"
-    # PyIceberg raises a class of that name, Spark carries the name of one in its text.
-    if any(conflict in f"{type(error).__name__} {text}" for conflict in _CONFLICTS):
+    if is_conflict(error):
         return JobError(
             f"{job}: another run committed to the same partition first ({kind})",
             remedy="run it again; what is loaded already is found and not loaded twice",
@@ -39,6 +38,15 @@ def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
     if isinstance(error, OSError) and error.filename:
         return JobError(f"{job}: {error.strerror}: {error.filename}", remedy="mend the file or its permissions")
     return JobError(f"{job} failed with {kind}", remedy=f"read {log}; the run can be started again as it was")
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Tell whether an error says that somebody else committed first.
+
+    :param error: what was raised.
+    """
+    # PyIceberg raises a class of that name, Spark carries the name of one in its text.
+    return any(conflict in f"{type(error).__name__} {error}" for conflict in _CONFLICTS)
 
 
 def _kind(error: BaseException) -> str:
