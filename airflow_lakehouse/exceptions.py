@@ -19,7 +19,8 @@
     │   └── SourceReadError       the disk or the network failed while a file was read, or the file changed meanwhile
     └── AuditError                counts or checks do not hold; the data is written, the run stops (exit 3)
         ├── BadRatioError         more records were rejected than the run allows
-        └── ReconciliationError   records went missing or were doubled
+        ├── ReconciliationError   records went missing or were doubled
+        └── MaintenanceError      a rewrite changed what a table says; it was rolled back
 
 Every message says what was given, what is legal, and what to do. No message carries the text of a
 record or document: logs and Airflow's XCom are not places for patient data. All of them survive
@@ -138,3 +139,7 @@ class BadRatioError(AuditError):
 
 class ReconciliationError(AuditError):
     """Records in and records out do not add up."""
+
+
+class MaintenanceError(AuditError):
+    """A rewrite of a table changed what it says. The table is back at what was before, unless the message says not."""

@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.cli.warehouse import add_warehouse, print_json, profile_of
-from airflow_lakehouse.tables import NAMESPACES
 
 if TYPE_CHECKING:
     import argparse
@@ -46,12 +45,10 @@ def list_tables(profile: Profile) -> list[dict[str, Any]]:
 
     :param profile: the lakehouse.
     """
-    from airflow_lakehouse.spark.catalog import load_pyiceberg
+    from airflow_lakehouse.spark.catalog import load_pyiceberg, table_identifiers
 
     catalog = load_pyiceberg(profile)
-    spaces = [space for space in NAMESPACES if (space,) in catalog.list_namespaces()]
-    names = [name for space in spaces for name in sorted(catalog.list_tables(space))]
-    return [_described(".".join(name), catalog.load_table(name)) for name in names]
+    return [_described(name, catalog.load_table(name)) for name in table_identifiers(catalog)]
 
 
 def _described(name: str, table: Any) -> dict[str, Any]:

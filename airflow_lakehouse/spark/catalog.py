@@ -158,6 +158,15 @@ def get_table(catalog: Catalog, identifier: str) -> IcebergTable:
     return table
 
 
+def table_identifiers(catalog: Catalog) -> list[str]:
+    """Return namespace and name of every table, in the order of the layers.
+
+    :param catalog: from :func:`load_pyiceberg`.
+    """
+    spaces = [space for space in NAMESPACES if (space,) in catalog.list_namespaces()]
+    return [".".join(name) for space in spaces for name in sorted(catalog.list_tables(space))]
+
+
 def current_snapshot(catalog: Catalog, identifier: str) -> Snapshot | None:
     """Return the snapshot readers of a table see, or None where it is empty or does not exist.
 

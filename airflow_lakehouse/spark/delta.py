@@ -63,8 +63,11 @@ class Watermark:
 
         :param table: the bronze table.
         """
-        seen = self.sources.get(table.name, _NONE)
-        return None if seen == _NONE else int(seen)
+        return self.snapshots().get(table.name)
+
+    def snapshots(self) -> dict[str, int]:
+        """Return the snapshots that were seen, by table name; tables that had none are left out."""
+        return {name: int(id_) for name, id_ in self.sources.items() if id_ != _NONE}
 
 
 def present(
@@ -96,22 +99,31 @@ def digest(dead: Sequence[tuple[str, str]]) -> str:
 def stored(catalog: Catalog, target: Table) -> Watermark | None:
     """Return the watermark of a silver table, or None where it has none.
 
-    Commits that carry none are passed over: compaction and repairs by hand do not move it.
-
     :param catalog: the catalog.
     :param target: the silver table.
     """
     found = find_table(catalog, target.identifier)
-    snapshot = found.current_snapshot() if found else None
-    while found is not None and snapshot is not None:
+    marked = last_mark(found) if found else None
+    return marked[1] if marked else None
+
+
+def last_mark(table: IcebergTable) -> tuple[int, Watermark] | None:
+    """Return the newest watermark in a table's history and the id of the snapshot that carries it; None for none.
+
+    Commits that carry none are passed over: compaction and repairs by hand do not move it.
+
+    :param table: the table.
+    """
+    snapshot = table.current_snapshot()
+    while snapshot is not None:
         summary = dict(snapshot.summary.additional_properties) if snapshot.summary else {}
         own = {name.removeprefix(STAMP): value for name, value in summary.items() if name.startswith(STAMP)}
         if _DEAD in own:
             sources = {name.removeprefix(_SOURCE): id_ for name, id_ in own.items() if name.startswith(_SOURCE)}
             totals = {name.removeprefix(_TOTAL): int(rows) for name, rows in own.items() if name.startswith(_TOTAL)}
-            return Watermark(sources, own[_DEAD], own.get(_PRIVACY, ""), totals)
+            return snapshot.snapshot_id, Watermark(sources, own[_DEAD], own.get(_PRIVACY, ""), totals)
         parent = snapshot.parent_snapshot_id
-        snapshot = found.snapshot_by_id(parent) if parent is not None else None
+        snapshot = table.snapshot_by_id(parent) if parent is not None else None
     return None
 
 

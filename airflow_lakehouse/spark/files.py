@@ -16,6 +16,8 @@ from airflow_lakehouse.exceptions import InputError, SourceReadError
 from airflow_lakehouse.spark.file_versions import HashedVersion, S3Version, is_sha256
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyarrow.fs import FileSystem
 
 HEAD_BYTES: Final = 65_536
@@ -227,16 +229,29 @@ def clear_abandoned(warehouse_uri: str) -> None:
 
     :param warehouse_uri: root of the warehouse.
     """
-    from pyarrow.fs import FileSelector, LocalFileSystem
-
-    path = local_path(warehouse_uri)
-    store, name = (LocalFileSystem(), str(path)) if path is not None else filesystem(warehouse_uri)
-    root = f"{name.rstrip('/')}/{STAGING}"
     newest: dict[str, float] = {}
-    for info in store.get_file_info(FileSelector(root, recursive=True, allow_not_found=True)):
-        run = info.path.removeprefix(f"{root}/").split("/")[0]
-        newest[run] = max(newest.get(run, 0.0), info.mtime.timestamp() if info.mtime else 0.0)
+    for name, _, written in list_below(f"{warehouse_uri}/{STAGING}"):
+        run = name.split("/")[0]
+        newest[run] = max(newest.get(run, 0.0), written)
     for run, touched in newest.items():
-        # S3 keeps no time for a folder: one in which nothing is dated is left alone.
+        # A folder in which nothing is dated is left alone.
         if 0 < touched < time.time() - _ABANDONED_SECONDS:
             delete_folder(f"{warehouse_uri}/{STAGING}/{run}")
+
+
+def list_below(folder: str) -> Iterator[tuple[str, int, float]]:
+    """Yield path below the folder, bytes and time of writing of every file in it and in the folders in it.
+
+    The time is in seconds since 1970; 0 where the store keeps none.
+
+    :param folder: a path or URI; one that does not exist holds nothing.
+    """
+    from pyarrow.fs import FileSelector, FileType, LocalFileSystem
+
+    path = local_path(folder)
+    store, name = (LocalFileSystem(), path.as_posix()) if path is not None else filesystem(folder)
+    root = name.rstrip("/")
+    for info in store.get_file_info(FileSelector(root, recursive=True, allow_not_found=True)):
+        if info.type == FileType.File:
+            written = info.mtime.timestamp() if info.mtime else 0.0
+            yield info.path.removeprefix(f"{root}/"), info.size or 0, written

@@ -158,7 +158,9 @@ def added_since(catalog: Catalog, table: Table, before: int | None) -> int:
     snapshot = found.current_snapshot() if found else None
     added = 0
     while found and snapshot and snapshot.snapshot_id != before:
-        added += int(_summary(snapshot).get("added-records", 0))
+        # A compaction at the same time moves rows that were there, and calls them added.
+        if snapshot.summary and snapshot.summary.operation.value != "replace":
+            added += int(_summary(snapshot).get("added-records", 0))
         parent = snapshot.parent_snapshot_id
         snapshot = found.snapshot_by_id(parent) if parent is not None else None
     return added

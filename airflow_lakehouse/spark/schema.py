@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.profile import CATALOG_NAME
+from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from airflow_lakehouse.tables import Table
 
+_POLICY: Final = MaintenancePolicy()
 _PROPERTIES: Final = {
     # Version 2: PyIceberg, Athena and the sensors read it; it has the row-level deletes a guarded MERGE needs.
     "format-version": "2",
@@ -23,6 +25,11 @@ _PROPERTIES: Final = {
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "50",
     "commit.retry.num-retries": "10",
+    # Iceberg's half gibibyte is more than most tables here ever hold: all their files would count as small.
+    "write.target-file-size-bytes": str(128 * 2**20),
+    # For whoever else expires snapshots. It does not know what consumers need; our own maintenance does.
+    "history.expire.max-snapshot-age-ms": str(round(_POLICY.snapshot_days * 86_400_000)),
+    "history.expire.min-snapshots-to-keep": str(_POLICY.keep_snapshots),
 }
 
 _BRONZE_PROPERTIES: Final = {

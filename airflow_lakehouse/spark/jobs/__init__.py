@@ -16,7 +16,7 @@ from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
 if TYPE_CHECKING:
     from types import ModuleType
 
-JOBS: Final = ("raw_to_bronze", "bronze_to_silver", "replay_quarantine")
+JOBS: Final = ("raw_to_bronze", "bronze_to_silver", "replay_quarantine", "maintain")
 """Names of the jobs; each is a module here with ``run(arguments) -> JobResult``."""
 
 __all__ = ["JOBS", "JobArguments", "JobResult", "run_job"]

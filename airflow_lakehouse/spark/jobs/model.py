@@ -10,6 +10,7 @@ from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark.discovery import Scope
 from airflow_lakehouse.spark.files import STAGING
+from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,9 @@ class JobArguments:
     :param reason: code of the rejects that are tried again; None for all. Only ``replay_quarantine`` looks at it.
     :param max_bad_ratio: share of records, 0 to 1, that may be rejected; None for any.
     :param recompute: make silver from all of bronze, not from what has changed. Only ``bronze_to_silver`` looks at it.
-    :raises ConfigurationError: for a ratio that is none, or a ``recompute`` that is neither true nor false.
+    :param policy: when something is due. Only ``maintain`` looks at it; as an object, or as its fields.
+    :raises ConfigurationError: for a ratio that is none, a ``recompute`` that is neither true nor false, or a policy
+        that makes no sense.
     """
 
     profile: Profile
@@ -33,12 +36,15 @@ class JobArguments:
     reason: str | None = None
     max_bad_ratio: float | None = None
     recompute: bool = False
+    policy: MaintenancePolicy = field(default_factory=MaintenancePolicy)
 
     def __post_init__(self) -> None:
         """Read what a template or a JSON file may have given as text."""
         object.__setattr__(self, "recompute", _as_switch(self.recompute))
         if self.max_bad_ratio is not None:
             object.__setattr__(self, "max_bad_ratio", as_ratio(self.max_bad_ratio))
+        if not isinstance(self.policy, MaintenancePolicy):
+            object.__setattr__(self, "policy", MaintenancePolicy.from_dict(self.policy or {}))
 
     @property
     def scope(self) -> Scope:
@@ -101,6 +107,7 @@ class JobResult:
     :param quarantine: reason to count, of this run.
     :param attachments: outcome to attachments looked at, see ``bronze_attachments``.
     :param totals: silver table to class to rows of its bronze table, over all runs.
+    :param steps: maintenance that was due, and why.
     :param reconciled: whether every record is in exactly one class.
     :param seconds: stage to seconds.
     """
@@ -114,6 +121,7 @@ class JobResult:
     quarantine: dict[str, int] = field(default_factory=dict)
     attachments: dict[str, int] = field(default_factory=dict)
     totals: dict[str, dict[str, int]] = field(default_factory=dict)
+    steps: list[dict[str, Any]] = field(default_factory=list)
     reconciled: bool = True
     seconds: dict[str, float] = field(default_factory=dict)
 
