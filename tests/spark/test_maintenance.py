@@ -18,9 +18,9 @@ from airflow_lakehouse.exceptions import MaintenanceError
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark import delta
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.conflicts import is_conflict
 from airflow_lakehouse.spark.files import local_path
 from airflow_lakehouse.spark.jobs import JobArguments, JobResult, run_job
-from airflow_lakehouse.spark.jobs.failures import is_conflict
 from airflow_lakehouse.spark.maintenance import verify
 from airflow_lakehouse.spark.maintenance.health import health_of
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy

@@ -45,15 +45,6 @@ def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
     return JobError(f"{job} failed with {kind}", remedy=f"read {log}; the run can be started again as it was")
 
 
-def is_conflict(error: BaseException) -> bool:
-    """Tell whether an error says that somebody else committed first.
-
-    :param error: what was raised.
-    """
-    # PyIceberg raises a class of that name, Spark carries the name of one in its text.
-    return any(conflict in f"{type(error).__name__} {error}" for conflict in _CONFLICTS)
-
-
 def _kind(error: BaseException) -> str:
     condition = getattr(error, "getCondition", None) or getattr(error, "getErrorClass", None)
     found = condition() if callable(condition) else None

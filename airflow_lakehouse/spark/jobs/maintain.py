@@ -7,8 +7,8 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
+from airflow_lakehouse.spark.conflicts import is_conflict
 from airflow_lakehouse.spark.engine import job_session
-from airflow_lakehouse.spark.jobs.failures import is_conflict
 from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
 from airflow_lakehouse.spark.maintenance import plan, procedures, verify
 from airflow_lakehouse.spark.maintenance.health import health_of
