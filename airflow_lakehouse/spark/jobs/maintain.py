@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from airflow_lakehouse.spark import conflicts
 from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
-from airflow_lakehouse.spark.conflicts import is_conflict
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
 from airflow_lakehouse.spark.maintenance import plan, procedures, verify
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 
 NAME = "maintain"
-_ATTEMPTS: Final = 3
 _log = logging.getLogger(__name__)
 
 
@@ -87,14 +86,7 @@ def _rewrite(spark: SparkSession, catalog: Catalog, step: Step) -> None:
     current = get_table(catalog, step.table).current_snapshot()
     if current is None:
         return
-    for attempt in range(1, _ATTEMPTS + 1):
-        try:
-            procedures.call(spark, step)
-            break
-        except Exception as error:
-            if attempt == _ATTEMPTS or not is_conflict(error):
-                raise
-            _log.info("%s: somebody committed to the same files first; again", step.table)
+    conflicts.retried(lambda: procedures.call(spark, step), step.table)
     verify.check_rewrites(spark, get_table(catalog, step.table), current.snapshot_id)
 
 
