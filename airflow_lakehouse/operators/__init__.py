@@ -5,6 +5,7 @@ module        what it does
 ============= ======================================================
 iceberg_spark run a Spark job on whatever engine the connection names
 documents     read the pages of the documents in a drop
+rollback      set tables back to what a run left
 ============= ======================================================
 """
 

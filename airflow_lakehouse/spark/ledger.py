@@ -12,15 +12,17 @@ from datetime import UTC, date, datetime
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_lakehouse.spark.as_of import Now
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.tables import ops
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyiceberg.catalog import Catalog
 
     from airflow_lakehouse.parsing import SourceFile
+    from airflow_lakehouse.spark.as_of import AsOf
     from airflow_lakehouse.spark.discovery import Found
 
 DISCOVERED: Final = "discovered"
@@ -63,6 +65,10 @@ class Entry:
         return replace(self, state=state, records=records, quarantined=quarantined)
 
 
+Key = tuple[str, str]
+"""URI of a file, and version of its content."""
+
+
 class Ledger:
     """The ledger of one warehouse, read and written through PyIceberg.
 
@@ -74,7 +80,7 @@ class Ledger:
 
     def rows(self) -> list[dict[str, Any]]:
         """Return every entry as it is stored."""
-        return self._table.scan().to_arrow().to_pylist() if self._table else []
+        return list(self.entries().values())
 
     def plan(self, found: Sequence[Found], job: str) -> tuple[list[Entry], list[Entry]]:
         """Split a drop into what must be loaded and what was.
@@ -131,17 +137,70 @@ class Ledger:
             warnings.simplefilter("ignore", UserWarning)
             self._table.overwrite(rows, overwrite_filter=batch_filter)
 
-    def dead_versions(self) -> list[tuple[str, str]]:
-        """Return the file versions that a newer version of the same file has replaced."""
-        newest: dict[str, dict[str, Any]] = {}
-        rows = [row for row in self.rows() if row["state"] != DISCOVERED]
-        for row in sorted(rows, key=lambda row: (row["ingested_at"], row["source_etag"])):
-            newest[row["source_uri"]] = row
-        return [
-            (row["source_uri"], row["source_etag"])
-            for row in rows
-            if newest[row["source_uri"]]["source_etag"] != row["source_etag"]
-        ]
+    def entries(self, moment: AsOf | None = None) -> dict[Key, dict[str, Any]]:
+        """Return every entry as it is stored, by file version.
+
+        :param moment: when; None for now.
+        """
+        snapshot = (moment or Now()).snapshot(self._table) if self._table else None
+        if self._table is None or snapshot is None:
+            return {}
+        rows = self._table.scan(snapshot_id=snapshot.snapshot_id).to_arrow().to_pylist()
+        return {(row["source_uri"], row["source_etag"]): row for row in rows}
+
+    def replace(self, wanted: Mapping[Key, dict[str, Any]]) -> None:
+        """Make the ledger hold these entries and no others: in one commit, or in none where it does.
+
+        :param wanted: every entry, by file version.
+        """
+        import pyarrow as pa
+
+        if self._table is None or self.entries() == wanted:
+            return
+        rows = pa.Table.from_pylist(list(wanted.values()), schema=self._table.schema().as_arrow())
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)
+            self._table.overwrite(rows)
+
+    def withhold(self, moment: AsOf) -> None:
+        """Say of every file that was not loaded at another moment, too, that it waits.
+
+        To be done before rows move, in whichever direction: no file may count as loaded whose rows are not there yet.
+
+        :param moment: where the rows move to.
+        """
+        loaded = {key for key, row in self.entries(moment).items() if row["state"] != DISCOVERED}
+        self.replace({key: row if key in loaded else waiting(row) for key, row in self.entries().items()})
+
+    def set_back(self, moment: AsOf) -> int:
+        """Say of every file what the ledger said at another moment; of files it did not know, that they wait.
+
+        These keep their batch and time: loaded again, their rows are what they were.
+
+        :param moment: where the rows have moved to.
+        :return: how many files wait for the next load.
+        """
+        wanted = {key: waiting(row) for key, row in self.entries().items()} | self.entries(moment)
+        self.replace(wanted)
+        return sum(row["state"] == DISCOVERED for row in wanted.values())
+
+    def dead_versions(self, moment: AsOf | None = None) -> list[Key]:
+        """Return the file versions that a newer version of the same file has replaced.
+
+        Also one whose load never ended: nothing can end it any more, and what it left in bronze is not live.
+
+        :param moment: when; None for now.
+        """
+        entries = self.entries(moment)
+        newest: dict[str, tuple[datetime, str]] = {}
+        for (uri, _), row in entries.items():
+            if row["state"] != DISCOVERED:
+                newest[uri] = max(newest.get(uri, _age(row)), _age(row))
+        return [key for key, row in entries.items() if key[0] in newest and _age(row) < newest[key[0]]]
+
+
+def _age(row: dict[str, Any]) -> tuple[datetime, str]:
+    return row["ingested_at"], row["source_etag"]
 
 
 def batch_id(found: Iterable[Found], job: str) -> str:
@@ -152,6 +211,14 @@ def batch_id(found: Iterable[Found], job: str) -> str:
     """
     identity = sorted(f"{item.file.uri}\0{item.file.etag}\0{item.parser}\0{item.parser_version}" for item in found)
     return sha256("\n".join([job, *identity]).encode()).hexdigest()[:32]
+
+
+def waiting(row: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry of a file that is to be loaded, again or at all.
+
+    :param row: the entry as it is stored.
+    """
+    return {**row, "state": DISCOVERED, "records": None, "quarantined": None}
 
 
 def _row(entry: Entry, run_id: str) -> dict[str, Any]:

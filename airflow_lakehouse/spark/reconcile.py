@@ -154,7 +154,8 @@ def check_totals(catalog: Catalog, totals: dict[str, dict[str, int]], there: Wat
     wrong = []
     for name, classes in sorted(totals.items()):
         source = by_name(by_name(name).reads[0])
-        stored = load.row_count(catalog, source, there.snapshot(source))
+        seen = there.snapshot(source)
+        stored = load.row_count(catalog, source, seen) if seen is not None else 0
         placed = sum(load.row_count(catalog, table) for table in _places(by_name(name)))
         rows += [("total", name, class_, count) for class_, count in sorted(classes.items())]
         rows += [("total", name, STORED, placed), ("total", source.name, STORED, stored)]

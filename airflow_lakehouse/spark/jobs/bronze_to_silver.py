@@ -15,11 +15,12 @@ from airflow_lakehouse.spark import (
     silver_observations,
     silver_resources,
 )
+from airflow_lakehouse.spark.as_of import resolve
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.files import delete_folder
-from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
+from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.session import stamp
 from airflow_lakehouse.spark.work import Work
@@ -45,10 +46,12 @@ def run(arguments: JobArguments) -> JobResult:
     create_local_catalog(arguments.profile)
     catalog = load_pyiceberg(arguments.profile)
     result = JobResult(arguments.run_id)
-    dead = Ledger(catalog).dead_versions()
+    # Against another moment file versions may also come back to life, which no delta tells of.
+    moment, full = resolve(catalog, arguments.as_of), arguments.recompute or arguments.as_of is not None
+    dead = Ledger(catalog).dead_versions(moment)
     sources = {source.name: source for table in silver.TABLES for source in _sources(table)}
     hidden = privacy.of(arguments.profile)
-    there = delta.present(catalog, list(sources.values()), dead, hidden.digest if hidden else "")
+    there = delta.present(catalog, list(sources.values()), dead, hidden.digest if hidden else "", moment)
     marks = {table.name: _marks(catalog, table, there) for table in silver.TABLES}
     stale = {name: both for name, both in marks.items() if both[0] != both[1] or (arguments.recompute and both[0])}
     load.ensure_tables(catalog)
@@ -59,7 +62,7 @@ def run(arguments: JobArguments) -> JobResult:
             area = f"{arguments.staging_area}-silver"
             try:
                 # Rows under another key, or none, name nobody that rows under this one do.
-                full = arguments.recompute or any(seen and seen.privacy != now.privacy for seen, now in stale.values())
+                full = full or any(seen and seen.privacy != now.privacy for seen, now in stale.values())
                 outcomes = _refresh(Work(spark, catalog, area, dead, there, full, hidden), stale)
             finally:
                 delete_folder(area)
@@ -67,7 +70,7 @@ def run(arguments: JobArguments) -> JobResult:
             reconcile.check_silver(spark, catalog, outcomes, arguments.run_id)
             reconcile.check_totals(catalog, result.totals, there, arguments.run_id)
     if not result.tables:
-        result.status = "unchanged"
+        result.status = UNCHANGED
     result.seconds["silver"] = round(time.monotonic() - started, 3)
     return result
 

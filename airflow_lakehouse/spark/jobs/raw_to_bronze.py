@@ -15,7 +15,7 @@ from airflow_lakehouse.spark import attachments, batch, discovery, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.evolve import evolve
-from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
+from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Entry, Ledger
 from airflow_lakehouse.tables import bronze, ops
 
@@ -53,7 +53,7 @@ def run(arguments: JobArguments) -> JobResult:
                 batch.load_batch(work, registry, arguments, result, NAME)
             result.attachments = attachments.extract(spark, catalog, arguments)
     else:
-        result.status = "unchanged"
+        result.status = UNCHANGED
     result.seconds["bronze"] = round(time.monotonic() - started, 3)
     return result
 

@@ -15,7 +15,7 @@ from airflow_lakehouse.spark import batch, conform, discovery, load, schema
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.evolve import evolve
-from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
+from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import DISCOVERED, LOADED, Entry, Ledger
 from airflow_lakehouse.spark.quarantine import live_rejects
 from airflow_lakehouse.tables import bronze, ops
@@ -58,7 +58,7 @@ def run(arguments: JobArguments) -> JobResult:
             batch.load_batch(work, registry, arguments, result, NAME)
     added = sum(change["added"] for name, change in result.tables.items() if name != bronze.QUARANTINE.name)
     left = result.records.get("quarantine", 0)
-    result.status = "complete" if added or left != tried else "unchanged"
+    result.status = "complete" if added or left != tried else UNCHANGED
     result.records = {"tried": tried, "bronze": added, "quarantine": left}
     result.seconds["replay"] = round(time.monotonic() - started, 3)
     return result
