@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "show": "print rows of a table",
     "runs": "list the runs and tags whose state can be read or gone back to, and keep one for good",
     "rollback": "set tables back to what a run left",
+    "ledger": "make the ledger of files anew from bronze",
     "quarantine": "list what was rejected, by reason, with examples and without their text",
     "replay": "try rejected records again, after a parser was mended or added",
     "sample": "write sample input: FHIR in several shapes, PDFs, some of it broken",

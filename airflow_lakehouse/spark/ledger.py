@@ -131,7 +131,7 @@ class Ledger:
         ]
         batch_filter = In("batch_id", batches)  # type: ignore[call-arg,arg-type] # pydantic hides its constructor
         schema = self._table.schema().as_arrow()
-        rows = pa.Table.from_pylist([*kept, *(_row(entry, run_id) for entry in entries)], schema=schema)
+        rows = pa.Table.from_pylist([*kept, *(as_row(entry, run_id) for entry in entries)], schema=schema)
         with warnings.catch_warnings():
             # It tells that it copies on write, and that a first batch replaces nothing; both are meant.
             warnings.simplefilter("ignore", UserWarning)
@@ -221,7 +221,12 @@ def waiting(row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "state": DISCOVERED, "records": None, "quarantined": None}
 
 
-def _row(entry: Entry, run_id: str) -> dict[str, Any]:
+def as_row(entry: Entry, run_id: str) -> dict[str, Any]:
+    """Return an entry as it is stored.
+
+    :param entry: the entry.
+    :param run_id: the run that writes it.
+    """
     file = entry.file
     return {
         "source_uri": file.uri,

@@ -77,7 +77,7 @@ def _with_rejects(catalog: Catalog, arguments: JobArguments) -> list[Entry]:
             continue
         if scope.dt not in (None, day) or scope.source_system not in (None, row["source_system"]):
             continue
-        file = SourceFile(*key, row["size"], day, row["source_system"], arguments.profile.textract_uri)
+        file = SourceFile(*key, row["size"] or 0, day, row["source_system"], arguments.profile.textract_uri)
         found = discovery.Found(file, row["parser"], row["parser_version"])
         entries.append(Entry(found, LOADED, row["batch_id"], row["ingested_at"], row["records"], row["quarantined"]))
     return entries
