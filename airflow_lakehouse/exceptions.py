@@ -13,13 +13,16 @@
     │   └── DownstreamAheadError  a rollback would leave a table ahead of what it reads
     ├── TableContractError        a table definition contradicts itself
     ├── ParserError               a parser cannot be loaded, or broke its contract
+    ├── TableLostError            the catalog names a table whose metadata file is gone or broken
     ├── EngineError               the Spark engine cannot be started or reached
     ├── JobError                  a job ended without a result
     │   ├── JobCancelledError     somebody stopped it
-    │   └── SourceReadError       the disk or the network failed while a file was read
+    │   ├── ConflictError         another run committed to a table after this one had read it
+    │   └── SourceReadError       the disk or the network failed while a file was read, or the file changed meanwhile
     └── AuditError                counts or checks do not hold; the data is written, the run stops (exit 3)
         ├── BadRatioError         more records were rejected than the run allows
-        └── ReconciliationError   records went missing or were doubled
+        ├── ReconciliationError   records went missing or were doubled
+        └── MaintenanceError      a rewrite changed what a table says; it was rolled back
 
 Every message says what was given, what is legal, and what to do. No message carries the text of a
 record or document: logs and Airflow's XCom are not places for patient data. All of them survive
@@ -107,6 +110,10 @@ class OcrError(UsageError):
     """An engine for reading pages is unknown, or is not installed."""
 
 
+class TableLostError(LakehouseError):
+    """The catalog names a table whose metadata file is gone or broken: nothing of the table can be read or written."""
+
+
 class EngineError(LakehouseError):
     """The Spark engine cannot be started or reached."""
 
@@ -119,8 +126,15 @@ class JobCancelledError(JobError):
     """A job was stopped from outside."""
 
 
+class ConflictError(JobError):
+    """Another run committed to a table after this one had read it; what is left to do must be looked at again."""
+
+
 class SourceReadError(JobError):
-    """The disk or the network failed while a file was read. Nothing is wrong with the file: the load is tried again."""
+    """A file could not be read as it was listed: the disk or the network failed, or somebody wrote to it meanwhile.
+
+    Nothing is wrong with the file: the load is tried again.
+    """
 
 
 class AuditError(LakehouseError):
@@ -135,3 +149,7 @@ class BadRatioError(AuditError):
 
 class ReconciliationError(AuditError):
     """Records in and records out do not add up."""
+
+
+class MaintenanceError(AuditError):
+    """A rewrite of a table changed what it says. The table is back at what was before, unless the message says not."""

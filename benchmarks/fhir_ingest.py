@@ -20,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,8 +73,41 @@ def _plain(drop: Path, scratch: Path, *, layers: bool) -> dict[str, float]:
     return {**seconds, "mib": peak.mib}
 
 
-def _set_up_pathling(scratch: Path) -> tuple[Path, Path, Path]:
-    """Return Python, JAVA_HOME and jar of a fresh environment."""
+@dataclass(frozen=True)
+class Pathling:
+    """Pathling in an environment of its own.
+
+    :param python: its interpreter.
+    :param java: its JAVA_HOME.
+    :param jar: its library.
+    """
+
+    python: Path
+    java: Path
+    jar: Path
+
+    def run(self, script: str, *arguments: Path) -> str:
+        """Run a script of this folder with it, and return what it printed.
+
+        :param script: its name.
+        :param arguments: what follows the jar.
+        """
+        # A session of Spark Connect leaves variables behind that would make this one a client, too.
+        own = ("PYTHON", "PYSPARK", "SPARK")
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+        return subprocess.check_output(
+            [self.python, Path(__file__).parent / script, self.jar, *arguments],
+            text=True,
+            env={**environment, "JAVA_HOME": str(self.java)},
+            stderr=subprocess.DEVNULL,
+        )
+
+
+def set_up_pathling(scratch: Path) -> Pathling:
+    """Install Pathling and the Java it needs.
+
+    :param scratch: folder of its own.
+    """
     environment, jars = scratch / "pathling", scratch / "jars"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"
@@ -88,22 +122,12 @@ def _set_up_pathling(scratch: Path) -> tuple[Path, Path, Path]:
     wrapper.parent.mkdir(parents=True)
     wrapper.write_text(_JAVA.format(java=java))
     wrapper.chmod(0o755)
-    return python, wrapper.parent.parent, jars / f"library-runtime-{PATHLING}.jar"
+    return Pathling(python, wrapper.parent.parent, jars / f"library-runtime-{PATHLING}.jar")
 
 
-def _pathling(drop: Path, scratch: Path, made: tuple[Path, Path, Path]) -> dict[str, float]:
-    python, home, jar = made
-    script = Path(__file__).parent / "pathling_encode.py"
-    # A session of Spark Connect leaves variables behind that would make this one a client, too.
-    own = ("PYTHON", "PYSPARK", "SPARK")
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
+def _pathling(drop: Path, scratch: Path, made: Pathling) -> dict[str, float]:
     with Peak() as peak:
-        output = subprocess.check_output(
-            [python, script, jar, drop, scratch / "parquet"],
-            text=True,
-            env={**environment, "JAVA_HOME": str(home)},
-            stderr=subprocess.DEVNULL,
-        )
+        output = made.run("pathling_encode.py", drop, scratch / "parquet")
     return {"encode": float(output.split()[-1]), "mib": peak.mib}
 
 
@@ -119,13 +143,13 @@ def _median(runs: list[dict[str, float]], rows: int) -> dict[str, Any]:
     }
 
 
-def measure(data: Path, fraction: float, repeats: int, pathling: tuple[Path, Path, Path] | None) -> dict[str, Any]:
+def measure(data: Path, fraction: float, repeats: int, pathling: Pathling | None) -> dict[str, Any]:
     """Run all of them on a part of the export, in turns.
 
     :param data: the export.
     :param fraction: how much of it.
     :param repeats: how often each runs; medians are told.
-    :param pathling: from :func:`_set_up_pathling`; None to leave it out.
+    :param pathling: from :func:`set_up_pathling`; None to leave it out.
     """
     found: dict[str, list[dict[str, float]]] = {}
     with tempfile.TemporaryDirectory() as folder:
@@ -152,7 +176,7 @@ def main() -> None:
     parser.add_argument("--skip-pathling", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        pathling = None if options.skip_pathling else _set_up_pathling(Path(folder))
+        pathling = None if options.skip_pathling else set_up_pathling(Path(folder))
         with connect_server.hold_server():
             # Once through everything: the first of them would pay for compiling what the others find compiled.
             measure(options.data, options.fraction / 200, 1, None)

@@ -108,12 +108,12 @@ def run(spark: SparkSession, drop: Path, *, layers: bool) -> dict[str, float]:
                 " h.meta.lastUpdated AS last_updated, body, sha2(body, 256) AS body_sha256, source_uri"
                 f" FROM (SELECT *, {head} AS h FROM {lines})"
             )
-            _merge(spark, f"plain_bronze.{name.lower()}", rows, ("source_uri", "body_sha256"))
+            merge(spark, f"plain_bronze.{name.lower()}", rows, ("source_uri", "body_sha256"))
             sources[name] = f"plain_bronze.{name.lower()}"
         seconds["bronze"] = time.monotonic() - started
     started = time.monotonic()
     for name, lines in sources.items():
-        _merge(spark, f"plain_silver.{name.lower()}", _typed(lines, name), (next(iter(COLUMNS[name])),))
+        merge(spark, f"plain_silver.{name.lower()}", typed(lines, name), (next(iter(COLUMNS[name])),))
     return {**seconds, "silver": time.monotonic() - started}
 
 
@@ -124,7 +124,12 @@ def _lines(spark: SparkSession, drop: Path, name: str) -> None:
     lines.repartition(4).createOrReplaceTempView(f"lines_{name}")
 
 
-def _typed(lines: str, name: str) -> str:
+def typed(lines: str, name: str) -> str:
+    """Return the query that types the lines of a view.
+
+    :param lines: the view, with ``body`` and ``source_uri``.
+    :param name: their resource type.
+    """
     read = f"SELECT from_json(body, '{SCHEMAS[name]}') AS r, source_uri FROM {lines}"
     if name == "Observation":
         parts = (
@@ -137,7 +142,14 @@ def _typed(lines: str, name: str) -> str:
     return f"SELECT {columns}, source_uri FROM ({read})"
 
 
-def _merge(spark: SparkSession, table: str, rows: str, key: tuple[str, ...]) -> None:
+def merge(spark: SparkSession, table: str, rows: str, key: tuple[str, ...]) -> None:
+    """Create a table if it is not there, and merge rows into it.
+
+    :param spark: the session.
+    :param table: its name.
+    :param rows: a query.
+    :param key: columns that identify a row.
+    """
     columns = ", ".join(f"{name} {type_}" for name, type_ in spark.sql(rows).dtypes)
     spark.sql(f"CREATE TABLE IF NOT EXISTS {table} ({columns}) USING iceberg")
     same = " AND ".join(f"t.{name} = s.{name}" for name in key)

@@ -20,6 +20,8 @@ COMMANDS: Final = {
     "ledger": "make the ledger of files anew from bronze",
     "quarantine": "list what was rejected, by reason, with examples and without their text",
     "replay": "try rejected records again, after a parser was mended or added",
+    "health": "show what each table costs its readers: small files, deletes, snapshots, metadata",
+    "maintain": "compact, expire and clean up the tables for which it is due",
     "sample": "write sample input: FHIR in several shapes, PDFs, some of it broken",
     "demo": "run the whole pipeline as an Airflow DAG run and show the result",
     "up": "start Airflow with the example DAG and print its address",

@@ -63,7 +63,9 @@ _FLAGS: Final = (
     (
         "parsers.fhir.reasons",
         "spark.transforms.fhir",
+        "spark.transforms.times",
         "spark.transforms.references",
+        "spark.transforms.subjects",
         "spark.transforms.encounter",
         "spark.transforms.observation",
         "spark.transforms.attachments",

@@ -51,11 +51,11 @@ def list_tables(profile: Profile, as_of: str | None = None) -> list[dict[str, An
     :param as_of: see :func:`airflow_lakehouse.spark.as_of.resolve`; of a tag, only the tables that carry it.
     """
     from airflow_lakehouse.spark.as_of import resolve
-    from airflow_lakehouse.spark.catalog import load_pyiceberg, table_names
+    from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg, table_identifiers
 
     catalog = load_pyiceberg(profile)
     moment = resolve(catalog, as_of)
-    tables = {name: catalog.load_table(name) for name in table_names(catalog)}
+    tables = {name: get_table(catalog, name) for name in table_identifiers(catalog)}
     return [_described(name, table, moment.snapshot(table)) for name, table in tables.items() if moment.covers(table)]
 
 

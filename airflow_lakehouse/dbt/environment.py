@@ -75,7 +75,7 @@ def ensure_environment(path: Path | None = None) -> DbtEnvironment:
         return DbtEnvironment(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(target.with_name(f"{target.name}.lock")):
+        with locked(target.with_name(f"{target.name}.lock")):
             if not _is_ready(target):
                 _make(target)
     except OSError as error:
@@ -122,8 +122,8 @@ def _make(target: Path) -> None:
     (target / _STAMP).write_text(_BUILDING)
     log = target.with_name(f"{target.name}.log")
     with log.open("wb") as output:
-        for command in _commands(target):
-            done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=_clean_environ(), check=False)
+        for command in install_commands(target, "--requirement", str(LOCK_FILE)):
+            done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, env=clean_environ(), check=False)
             if done.returncode:
                 message = f"the dbt environment {target} cannot be made: {Path(command[0]).name} failed (log: {log})"
                 raise SetupError(message, remedy=_REMEDY)
@@ -132,17 +132,22 @@ def _make(target: Path) -> None:
     log.unlink()
 
 
-def _commands(target: Path) -> list[list[str]]:
-    python, lock = str(target / "bin" / "python"), str(LOCK_FILE)
+def install_commands(target: Path, *what: str) -> list[list[str]]:
+    """Return the commands that make an environment, with uv where it is installed, else with pip.
+
+    :param target: its directory.
+    :param what: requirements, or options that name them.
+    """
+    python = str(target / "bin" / "python")
     uv = shutil.which("uv")
     if uv:
         return [
             [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(target)],
-            [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "--requirements", lock],
+            [uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, *what],
         ]
     return [
         [sys.executable, "-m", "venv", str(target)],
-        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--requirement", lock],
+        [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what],
     ]
 
 
@@ -154,7 +159,7 @@ def _write_launcher(target: Path) -> None:
     program.chmod(0o755)
 
 
-def _clean_environ() -> dict[str, str]:
+def clean_environ() -> dict[str, str]:
     """Return this process's environment without what would lead pip into Airflow's own packages."""
     return {
         name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
@@ -162,7 +167,11 @@ def _clean_environ() -> dict[str, str]:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def locked(path: Path) -> Iterator[None]:
+    """Let one process at a time into the block.
+
+    :param path: a file; made where it is not there.
+    """
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -39,7 +39,7 @@ class IcebergSparkOperator(BaseOperator):
     :param job: name of the job. (templated)
     :param arguments: ``dt``, ``source_system`` and ``max_bad_ratio`` (share of records that may be rejected, 0 to 1)
         for the job, ``reason`` for ``replay_quarantine``, ``recompute`` and ``as_of`` (a run, tag or time) for
-        ``bronze_to_silver``; all optional. (templated)
+        ``bronze_to_silver``, ``policy`` for ``maintain``; all optional. (templated)
     :param lakehouse_conn_id: connection with the profile. (templated)
     :param runner: where the job runs; by default what the connection says.
     :param deferrable: wait in the triggerer and hold no worker; by default ``[operators] default_deferrable``.
@@ -84,6 +84,8 @@ class IcebergSparkOperator(BaseOperator):
             profile = LakehouseHook(self.lakehouse_conn_id).get_profile()
             runner = self.runner or runner_named(profile.runner)
             handle = self._attach(runner, profile, context)
+            if handle is None:
+                return self._spared(runner, context)
             self._running = (runner, handle)
             deadline = self._deadline()
             status = runner.status(handle)
@@ -93,6 +95,13 @@ class IcebergSparkOperator(BaseOperator):
             self.defer(trigger=trigger, method_name=self.execute_complete.__name__)
         with airflow_errors():
             return self._finish(runner, handle, self._wait(runner, handle, deadline), context)
+
+    def is_due(self, profile: Profile) -> bool:  # noqa: ARG002 - for operators that can tell without Spark
+        """Tell whether the job has anything to do; asked where no job of an earlier attempt is found.
+
+        :param profile: the lakehouse.
+        """
+        return True
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> dict[str, Any]:
         """Go on after the trigger fired.
@@ -117,14 +126,16 @@ class IcebergSparkOperator(BaseOperator):
             runner, handle = self._running
             runner.cancel(handle)
 
-    def _attach(self, runner: SparkRunner, profile: Profile, context: Context) -> JobHandle:
-        """Return the job of this task: the one that runs or has succeeded, else a new one."""
+    def _attach(self, runner: SparkRunner, profile: Profile, context: Context) -> JobHandle | None:
+        """Return the job of this task: the one that runs or has succeeded, else a new one; None where none is due."""
         store = task_store(context)
         for attempt in itertools.count():
             token = self._token(profile, context, attempt)
             stored = store.get(f"job_{token}") if store is not None else None
             handle = JobHandle.from_dict(stored) if stored else runner.find(token)
             if handle is None:
+                if not self.is_due(profile):
+                    return None
                 handle = runner.submit(self.job, self._job_arguments(profile, context), token)
                 if store is not None:
                     # Before any waiting: from here on the job is found again, whoever dies.
@@ -158,7 +169,7 @@ class IcebergSparkOperator(BaseOperator):
         return sha256(text.encode()).hexdigest()
 
     def _job_arguments(self, profile: Profile, context: Context) -> dict[str, Any]:
-        legal = ("dt", "source_system", "max_bad_ratio", "reason", "recompute", "as_of")
+        legal = ("dt", "source_system", "max_bad_ratio", "reason", "recompute", "as_of", "policy")
         strangers = sorted(set(self.arguments) - set(legal))
         if strangers:
             raise ConfigurationError(f"job {self.job!r} takes no {', '.join(strangers)}", legal=", ".join(legal))
@@ -198,6 +209,12 @@ class IcebergSparkOperator(BaseOperator):
         result = small_result(runner.result(handle))
         self._report(result, context)
         return {**result, "job": self.job, "job_id": handle.job_id, "runner": runner.name}
+
+    def _spared(self, runner: SparkRunner, context: Context) -> dict[str, Any]:
+        """Return the result of a job that had nothing to do, without it."""
+        self.log.info("%s: nothing is due", self.job)
+        result = small_result({"status": "unchanged", "run_id": self._run_id(context)})
+        return {**result, "job": self.job, "job_id": "", "runner": runner.name}
 
     def _report(self, result: dict[str, Any], context: Context) -> None:
         counts = {name: table.get("rows") for name, table in result["tables"].items()}

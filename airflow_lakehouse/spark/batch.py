@@ -7,8 +7,9 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from airflow_lakehouse.spark import bronze_rows, discovery, drift, files, load, reconcile, staging
-from airflow_lakehouse.spark.ledger import QUARANTINED, Entry, Ledger
+from airflow_lakehouse.spark import bronze_rows, conflicts, discovery, drift, files, load, reconcile, schema, staging
+from airflow_lakehouse.spark.ledger import Entry, Ledger
+from airflow_lakehouse.spark.ledger_rows import QUARANTINED
 from airflow_lakehouse.spark.session import stamp
 from airflow_lakehouse.tables import bronze
 
@@ -51,7 +52,7 @@ class Mode(Protocol):
 
 
 class FirstLoad:
-    """Rows whose key is new are added, so that a load that was killed can be started again."""
+    """Rows are added; those whose key is there, because another run loads the same files, are left alone."""
 
     counts_unknown_fields = True
 
@@ -61,8 +62,53 @@ class FirstLoad:
         return rows > 0
 
     def write(self, work: Batch, table: Table, rows: DataFrame, prune: str) -> None:
-        """Merge."""
-        load.insert_new(work.spark, table, rows, prune)
+        """Merge; where another run has committed meanwhile, look again at what is left to add."""
+        try:
+            load.insert_new(work.spark, table, rows, prune)
+        except Exception as error:
+            if not conflicts.is_conflict(error):
+                raise
+            Resumed().write(work, table, rows, prune)
+
+
+class Resumed(FirstLoad):
+    """A load that another run has begun: only what is absent is added, and nothing is committed where nothing is.
+
+    A MERGE that finds every row there commits all the same, and that commit no longer tells silver what was added: it
+    would read all of bronze.
+    """
+
+    def write(self, work: Batch, table: Table, rows: DataFrame, prune: str) -> None:
+        """Merge what is absent."""
+        conflicts.retried(lambda: self._write(work, table, rows, prune), table.name)
+
+    def _write(self, work: Batch, table: Table, rows: DataFrame, prune: str) -> None:
+        fresh = absent(table, rows, stored(work, table))
+        if not fresh.isEmpty():
+            load.insert_new(work.spark, table, fresh, prune)
+
+
+def stored(work: Batch, table: Table) -> DataFrame:
+    """Return the rows a table has of the files of a batch.
+
+    :param work: the batch.
+    :param table: one of its targets.
+    """
+    from pyspark.sql import functions as F
+
+    versions = [(entry.file.uri, entry.file.etag) for entry in work.entries]
+    mine = F.broadcast(work.spark.createDataFrame(versions, bronze_rows.VERSION))
+    return work.spark.table(schema.qualified(table)).join(mine, list(bronze.FILE_KEY), "left_semi")
+
+
+def absent(table: Table, rows: DataFrame, present: DataFrame) -> DataFrame:
+    """Return the rows whose key is not there.
+
+    :param table: the table they are for.
+    :param rows: rows, one a key.
+    :param present: rows it has.
+    """
+    return rows.join(present.select(*table.key), list(table.key), "left_anti").select(*table.column_names)
 
 
 @dataclass
@@ -137,17 +183,24 @@ def _stage(work: Batch, registry: Registry, area: str) -> None:
         by_parser[entry.found.parser].append(number)
     for name, numbers in by_parser.items():
         part = [entries[number] for number in numbers]
+        rescued: dict[str, DataFrame] = {}
         if name == discovery.UNKNOWN:
             staged = bronze_rows.unknown_files(spark, part)
         else:
-            staging.stage(spark, part, registry.get(name), registry.modules, f"{area}/{name}")
+            parser = registry.get(name)
+            staging.stage(spark, part, parser, registry.modules, f"{area}/{name}")
             staged = spark.read.parquet(f"{area}/{name}")
+            odd = drift.odd_types(parser, staged)
             if work.mode.counts_unknown_fields:
-                work.unknown.add(registry.get(name), staged, [entry.file.source_system for entry in part])
+                work.unknown.add(parser, staged, odd, [entry.file.source_system for entry in part])
+            if odd and hasattr(parser, "rescued"):
+                found = load.keep(spark, drift.rescued(name, registry.modules, staged, odd), f"{area}/{name}-rescued")
+                rescued = dict.fromkeys((one.target for one in odd), found)
         renumbered = bronze_rows.with_files(spark, staged, part)
         _count(work, staged, numbers)
         for target in bronze_rows.targets(registry, name):
-            work.sources[target.name].append(bronze_rows.rows_of(renumbered, target, name))
+            records = bronze_rows.with_rescued(renumbered, rescued.get(target.name))
+            work.sources[target.name].append(bronze_rows.rows_of(records, target, name))
 
 
 def _count(work: Batch, staged: DataFrame, numbers: list[int]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark import discovery, files, schema, staging
+from airflow_lakehouse.spark import cutting, discovery, drift, files, schema, staging
 from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ UNKNOWN_FORMAT: Final = "UNKNOWN_FORMAT"
 """No parser claims the file."""
 EMPTY_FILE: Final = "EMPTY_FILE"
 """The file has no bytes."""
+VERSION: Final = ", ".join(f"{name} STRING" for name in bronze.FILE_KEY)
+"""Columns that tell a file version, as a Spark schema."""
 _KEPT_BYTES: Final = 2**20
 _FILE_COLUMNS: Final = (
     "file_no INT, source_uri STRING, source_etag STRING, dt DATE, source_system STRING, batch_id STRING,"
@@ -37,25 +39,27 @@ def targets(registry: Registry, parser: str) -> tuple[Table, ...]:
 
 
 def unknown_files(spark: SparkSession, entries: list[Entry]) -> DataFrame:
-    """Return one reject a file that no parser claims; small files keep their bytes.
+    """Return one reject a file that no parser claims, or that is gone; small files keep their bytes.
 
     :param spark: the session.
     :param entries: the files.
     """
     rows = []
     for number, entry in enumerate(entries):
-        reason = UNKNOWN_FORMAT if entry.file.size else EMPTY_FILE
-        rows.append((number, 0, 0, reason, "no parser reads this file", _content(entry), None))
+        reason, detail = UNKNOWN_FORMAT if entry.file.size else EMPTY_FILE, "no parser reads this file"
+        try:
+            content = _content(entry)
+        except FileNotFoundError:
+            reason, detail, content = cutting.VANISHED, cutting.GONE, None
+        rows.append((number, 0, 0, reason, detail, content, None))
     return spark.createDataFrame(
         rows, "file_no INT, position BIGINT, entry INT, reason STRING, detail STRING, raw BINARY, target STRING"
     )
 
 
 def _content(entry: Entry) -> bytes | None:
-    if entry.file.size > _KEPT_BYTES:
-        return None
-    with files.open_raw(entry.file.uri) as stream:
-        return stream.read()
+    with files.open_raw(entry.file.uri, entry.file.etag) as stream:
+        return stream.read() if entry.file.size <= _KEPT_BYTES else None
 
 
 def with_files(spark: SparkSession, staged: DataFrame, entries: list[Entry]) -> DataFrame:
@@ -80,6 +84,19 @@ def with_files(spark: SparkSession, staged: DataFrame, entries: list[Entry]) -> 
         for number, entry in enumerate(entries)
     ]
     return staged.join(F.broadcast(spark.createDataFrame(rows, _FILE_COLUMNS)), "file_no")
+
+
+def with_rescued(records: DataFrame, found: DataFrame | None) -> DataFrame:
+    """Add to each record what its parser found odd in it.
+
+    :param records: staged records.
+    :param found: from :func:`airflow_lakehouse.spark.drift.rescued`; None where nothing was.
+    """
+    from pyspark.sql import functions as F
+
+    if found is None:
+        return records.withColumn(bronze.RESCUED.name, F.lit(None).cast("string"))
+    return records.join(found, list(drift.RECORD), "left")
 
 
 def rows_of(records: DataFrame, table: Table, parser: str) -> DataFrame:

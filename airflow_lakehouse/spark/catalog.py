@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from airflow_lakehouse.exceptions import ConfigurationError, TableNotFoundError
+from airflow_lakehouse.exceptions import ConfigurationError, TableLostError, TableNotFoundError
 from airflow_lakehouse.profile import CATALOG_NAME
 from airflow_lakehouse.tables import NAMESPACES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table.snapshots import Snapshot
 
     from airflow_lakehouse.profile import Profile
 
-BUSY_MILLISECONDS = 30_000
-"""How long a writer of the SQLite catalog waits for another."""
+BUSY_MILLISECONDS = 60_000
+"""How long a writer of the SQLite catalog waits for another, in Spark, in PyIceberg and here alike: whoever gives up
+first fails a run that had only to wait, for a backup of the file, say."""
 
 
 def load_pyiceberg(profile: Profile) -> Catalog:
@@ -39,7 +44,12 @@ def load_pyiceberg(profile: Profile) -> Catalog:
             f"{profile.warehouse_dir} holds no catalog ({profile.catalog_file.name})",
             remedy="give the directory an earlier 'lakehouse run' wrote to, or run one first",
         )
-    return load_catalog(CATALOG_NAME, type="sql", uri=f"sqlite:///{profile.catalog_file}", **properties)
+    return load_catalog(CATALOG_NAME, type="sql", uri=_sqlite_uri(profile), **properties)
+
+
+def _sqlite_uri(profile: Profile) -> str:
+    # Left to itself, Python's driver gives up after five seconds.
+    return f"sqlite:///{profile.catalog_file}?timeout={BUSY_MILLISECONDS // 1000}"
 
 
 def create_local_catalog(profile: Profile) -> None:
@@ -51,7 +61,8 @@ def create_local_catalog(profile: Profile) -> None:
     if profile.catalog != "sqlite":
         return
     directory = profile.warehouse_dir
-    _check_is_warehouse(profile)
+    if directory.exists() and not directory.is_dir():
+        raise ConfigurationError(f"warehouse {directory} is a file", legal="a directory, new or an earlier warehouse")
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -62,27 +73,36 @@ def create_local_catalog(profile: Profile) -> None:
         raise ConfigurationError(
             f"warehouse {directory} cannot be written", remedy="mend its permissions or give another"
         )
-    with closing(sqlite3.connect(profile.catalog_file, timeout=BUSY_MILLISECONDS / 1000)) as connection:
-        # Write-ahead logging lets readers go on while a commit is made; it stays with the file.
-        connection.execute("PRAGMA journal_mode=WAL")
-    from pyiceberg.catalog import load_catalog
+    with _locked(directory):
+        _check_is_warehouse(profile)
+        with closing(sqlite3.connect(profile.catalog_file, timeout=BUSY_MILLISECONDS / 1000)) as connection:
+            # Write-ahead logging lets readers go on while a commit is made; it stays with the file.
+            connection.execute("PRAGMA journal_mode=WAL")
+        from pyiceberg.catalog import load_catalog
 
-    catalog = load_catalog(
-        CATALOG_NAME, type="sql", uri=f"sqlite:///{profile.catalog_file}", warehouse=profile.warehouse_uri
-    )
-    for namespace in NAMESPACES:
-        catalog.create_namespace_if_not_exists(namespace)
+        catalog = load_catalog(CATALOG_NAME, type="sql", uri=_sqlite_uri(profile), warehouse=profile.warehouse_uri)
+        for namespace in NAMESPACES:
+            catalog.create_namespace_if_not_exists(namespace)
+
+
+@contextmanager
+def _locked(directory: Path) -> Iterator[None]:
+    """Let one process at a time make the catalog: of two that look and then create, the later one fails."""
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _check_is_warehouse(profile: Profile) -> None:
     directory, file = profile.warehouse_dir, profile.catalog_file
-    if directory.exists() and not directory.is_dir():
-        raise ConfigurationError(f"warehouse {directory} is a file", legal="a directory, new or an earlier warehouse")
     if file.is_file() and file.stat().st_size:
         with file.open("rb") as stream:
             if stream.read(16) != b"SQLite format 3\x00":
                 raise ConfigurationError(f"{file} is not a SQLite file", remedy="give another warehouse directory")
-    elif directory.is_dir() and any(entry.name not in _OWN for entry in directory.iterdir()):
+    elif any(entry.name not in _OWN for entry in directory.iterdir()):
         # A typing error must not sprinkle tables over somebody's home directory or raw drop.
         raise ConfigurationError(
             f"{directory} holds other files and no catalog ({file.name})",
@@ -108,13 +128,20 @@ def find_table(catalog: Catalog, identifier: str) -> IcebergTable | None:
 
     :param catalog: from :func:`load_pyiceberg`.
     :param identifier: namespace and name.
+    :raises TableLostError: when the catalog has it, and its metadata file is gone or broken.
     """
-    from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError
+    from pyiceberg.exceptions import NoSuchNamespaceError, NoSuchTableError, ValidationError
 
     try:
         return catalog.load_table(identifier)
     except (NoSuchTableError, NoSuchNamespaceError):
         return None
+    except (FileNotFoundError, ValidationError) as error:
+        how = "gone" if isinstance(error, FileNotFoundError) else "broken"
+        raise TableLostError(
+            f"the metadata file of table {identifier!r} is {how}",
+            remedy="put it back from a backup or the bucket's versions; no rule may delete files of a warehouse by age",
+        ) from error
 
 
 def get_table(catalog: Catalog, name: str) -> IcebergTable:
@@ -123,11 +150,16 @@ def get_table(catalog: Catalog, name: str) -> IcebergTable:
     :param catalog: from :func:`load_pyiceberg`.
     :param name: with or without the namespace.
     :raises TableNotFoundError: when there is no such table; the message lists those there are.
+    :raises TableLostError: see :func:`find_table`.
     """
-    return catalog.load_table(named(catalog, name))
+    identifier = named(catalog, name)
+    table = find_table(catalog, identifier)
+    if table is None:
+        raise TableNotFoundError(f"table {identifier!r} was dropped a moment ago", remedy="look again")
+    return table
 
 
-def table_names(catalog: Catalog) -> list[str]:
+def table_identifiers(catalog: Catalog) -> list[str]:
     """Return every table of the lakehouse as namespace and name, in the order of the layers.
 
     They are listed and not taken from their definitions: outside parsers and dbt bring tables of their own.
@@ -145,7 +177,7 @@ def named(catalog: Catalog, name: str) -> str:
     :param name: with or without the namespace.
     :raises TableNotFoundError: when there is no such table; the message lists those there are.
     """
-    known = table_names(catalog)
+    known = table_identifiers(catalog)
     found = next((one for one in known if name in (one, one.partition(".")[2])), None)
     if found is None:
         legal = ", ".join(sorted(one.partition(".")[2] for one in known)) or "none yet"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_lakehouse.profile import CATALOG_NAME
 from airflow_lakehouse.spark import delta, load
 from airflow_lakehouse.spark.session import stamp, unstamp
-from airflow_lakehouse.spark.transforms import versions
+from airflow_lakehouse.spark.transforms import subjects, versions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -74,18 +74,25 @@ def only(rows: DataFrame, ids: DataFrame | None, columns: Sequence[str] = RESOUR
     return rows if ids is None else rows.join(ids, list(columns), "left_semi")
 
 
-def current(work: Work, rows: DataFrame, keep: Keep, name: str) -> tuple[DataFrame, dict[str, int]]:
+def current(
+    work: Work, rows: DataFrame, keep: Keep, name: str, about: subjects.Subject | None = None
+) -> tuple[DataFrame, dict[str, int]]:
     """Return the winning version of each resource, and how all rows were classified.
 
     :param work: the run.
     :param rows: live bronze rows.
     :param keep: the keep-rule.
     :param name: unique within the run.
+    :param about: whom the resources are about: one whose older versions are about somebody else is flagged.
     """
     lost = work.keep(versions.losers(rows, RESOURCE, keep), f"{name}_lost")
     counts = {row[versions.CLASS]: row["count"] for row in lost.groupBy(versions.CLASS).count().collect()}
     won = rows.count() - sum(counts.values())
     current_rows = versions.winners(rows, lost) if counts else rows
+    if about is not None and versions.SUPERSEDED in counts:
+        pairs = work.keep(subjects.changed(rows, lost, RESOURCE), f"{name}_changed")
+        found = work.keep(subjects.reused(rows, pairs, RESOURCE, about), f"{name}_reused")
+        current_rows = subjects.flagged(current_rows, found, RESOURCE)
     return current_rows, {**counts, **({versions.WINNER: won} if won else {})}
 
 
@@ -124,26 +131,32 @@ def apply(work: Work, table: Table, wanted: DataFrame, present: DataFrame, now: 
     :param wanted: rows it should hold for some keys, or for all.
     :param present: rows it holds for these keys; not read where the table is empty.
     :param now: the watermark.
+    :raises ConflictError: when another run has committed since this one read the table's watermark.
     """
     from pyspark.sql import functions as F
 
-    before = load.snapshot_id(work.catalog, table)
+    before = work.began.get(table.name, load.snapshot_id(work.catalog, table))
     properties = now.properties()
     stamp(work.spark, properties)
     try:
-        if _is_empty(work, table):
-            load.conform(work.spark, table, wanted.withColumn(OPERATION, F.lit("insert")))
-            added = load.added_since(work.catalog, table, before)
-            return load.Change(load.row_count(work.catalog, table), added=added)
-        kept = work.keep(operations(table, wanted, present), f"{table.name}_changes")
-        counts = {row[OPERATION]: row["count"] for row in kept.groupBy(OPERATION).count().collect()}
+        counts, prune = None, "true"
+        changes = wanted.withColumn(OPERATION, F.lit("insert"))
+        if not _is_empty(work, table):
+            changes = work.keep(operations(table, wanted, present), f"{table.name}_changes")
+            counts = {row[OPERATION]: row["count"] for row in changes.groupBy(OPERATION).count().collect()}
+            prune = _prune(table, changes)
+        # What must change was worked out from one snapshot, and says nothing of any other.
+        if load.snapshot_id(work.catalog, table) != before:
+            raise load.conflict(table)
         # Also with nothing to change: the empty commit carries the watermark, and spares the next run this work.
-        load.conform(work.spark, table, kept, _prune(table, kept))
+        load.conform(work.spark, table, changes, prune)
+        work.left[table.name] = load.committed(work.catalog, table, before, properties)
     finally:
         unstamp(work.spark, properties)
-    return load.Change(
-        load.row_count(work.catalog, table), counts.get("insert", 0), counts.get("update", 0), counts.get("delete", 0)
-    )
+    if counts is None:
+        counts = {"insert": load.added_since(work.catalog, table, before)}
+    done = (counts.get(operation, 0) for operation in ("insert", "update", "delete"))
+    return load.Change(load.row_count(work.catalog, table), *done)
 
 
 _MAX_LITERALS: Final = 64

@@ -27,6 +27,7 @@ TRUNCATED_GZIP: Final = "TRUNCATED_GZIP"
 """The gzip stream stops before its end, or is broken."""
 VANISHED: Final = "VANISHED"
 """The file was there when the drop was listed, and is not now."""
+GONE: Final = "the file was listed and is gone"
 
 PIECES: Final = (
     "file_no INT, position BIGINT, entry INT, body STRING, attributes MAP<STRING, STRING>, target STRING,"
@@ -93,7 +94,7 @@ def _pieces(parser: Parser | RecordParser, file: SourceFile) -> Iterator[Record 
     """Yield what a parser finds in a file; whatever goes wrong becomes one last reject."""
     position = 0
     try:
-        with files.open_unzipped(file.uri) as stream:
+        with files.open_unzipped(file.uri, file.etag) as stream:
             items = parser.cut(file, stream) if isinstance(parser, RecordParser) else parser.parse(file, stream)
             for item in items:
                 position = item.position
@@ -102,10 +103,11 @@ def _pieces(parser: Parser | RecordParser, file: SourceFile) -> Iterator[Record 
         if failure:
             yield Rejected(position + 1, TRUNCATED_GZIP, f"{failure} after record {position}")
     except SourceReadError:
-        # The file may be whole. Taken for a reject, what was not read would be lost; raised, Spark reads it again.
+        # The file may be whole, or another by now. Taken for a reject, what was not read would be lost; raised, Spark
+        # reads it again, or the next try lists it anew.
         raise
     except FileNotFoundError:
-        yield Rejected(0, VANISHED, "the file was listed and is gone")
+        yield Rejected(0, VANISHED, GONE)
     except Exception as error:  # noqa: BLE001 - an outside parser may raise anything; its file must not kill the job
         yield Rejected(position + 1, PARSER_FAILED, f"{type(error).__name__} after record {position}")
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_lakehouse.spark import schema
 from airflow_lakehouse.spark.as_of import Now
 from airflow_lakehouse.spark.catalog import find_table
+from airflow_lakehouse.spark.session import STAMP
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from airflow_lakehouse.spark.as_of import AsOf
     from airflow_lakehouse.tables import Table
 
-_PREFIX: Final = "lakehouse."
 _SOURCE: Final = "src."
 _TOTAL: Final = "total."
 _DEAD: Final = "dead-files"
@@ -65,8 +65,11 @@ class Watermark:
 
         :param table: the bronze table.
         """
-        seen = self.sources.get(table.name, _NONE)
-        return None if seen == _NONE else int(seen)
+        return self.snapshots().get(table.name)
+
+    def snapshots(self) -> dict[str, int]:
+        """Return the snapshots that were seen, by table name; tables that had none are left out."""
+        return {name: int(id_) for name, id_ in self.sources.items() if id_ != _NONE}
 
 
 def present(
@@ -103,23 +106,33 @@ def digest(dead: Sequence[tuple[str, str]]) -> str:
 def stored(catalog: Catalog, target: Table, moment: AsOf | None = None) -> Watermark | None:
     """Return the watermark of a silver table, or None where it has none.
 
-    Commits that carry none are passed over: compaction and repairs by hand do not move it.
-
     :param catalog: the catalog.
     :param target: the silver table.
     :param moment: when; None for now.
     """
     found = find_table(catalog, target.identifier)
-    snapshot = (moment or Now()).snapshot(found) if found else None
-    while found is not None and snapshot is not None:
+    marked = last_mark(found, moment) if found else None
+    return marked[1] if marked else None
+
+
+def last_mark(table: IcebergTable, moment: AsOf | None = None) -> tuple[int, Watermark] | None:
+    """Return the newest watermark in a table's history and the id of the snapshot that carries it; None for none.
+
+    Commits that carry none are passed over: compaction and repairs by hand do not move it.
+
+    :param table: the table.
+    :param moment: when; None for now.
+    """
+    snapshot = (moment or Now()).snapshot(table)
+    while snapshot is not None:
         summary = dict(snapshot.summary.additional_properties) if snapshot.summary else {}
-        own = {name.removeprefix(_PREFIX): value for name, value in summary.items() if name.startswith(_PREFIX)}
+        own = {name.removeprefix(STAMP): value for name, value in summary.items() if name.startswith(STAMP)}
         if _DEAD in own:
             sources = {name.removeprefix(_SOURCE): id_ for name, id_ in own.items() if name.startswith(_SOURCE)}
             totals = {name.removeprefix(_TOTAL): int(rows) for name, rows in own.items() if name.startswith(_TOTAL)}
-            return Watermark(sources, own[_DEAD], own.get(_PRIVACY, ""), totals)
+            return snapshot.snapshot_id, Watermark(sources, own[_DEAD], own.get(_PRIVACY, ""), totals)
         parent = snapshot.parent_snapshot_id
-        snapshot = found.snapshot_by_id(parent) if parent is not None else None
+        snapshot = table.snapshot_by_id(parent) if parent is not None else None
     return None
 
 

@@ -14,7 +14,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
-from airflow_lakehouse.exceptions import InputError
+from airflow_lakehouse.exceptions import InputError, SourceReadError
 from airflow_lakehouse.parsing.model import SourceFile
 from airflow_lakehouse.spark import files
 
@@ -76,7 +76,9 @@ def discover(profile: Profile, registry: Registry, scope: Scope | None = None) -
     raw = profile.raw
     if not raw:
         raise InputError("no raw drop was named", remedy="give a folder or a file")
-    found = [claim(file, registry) for file in list_files(raw, scope, profile.textract_uri)]
+    # By name: a listing of many pages may tell an object twice, which would then be loaded twice.
+    listed = {file.uri: file for file in list_files(raw, scope, profile.textract_uri)}
+    found = [claim(file, registry) for file in listed.values()]
     if not found:
         where = f" for dt={scope.dt}" if scope.dt else ""
         raise InputError(f"{raw} holds no file{where}", legal="a folder with files in it, or one file", remedy=_LAYOUT)
@@ -102,10 +104,13 @@ def list_files(raw: str, scope: Scope, textract: str = "") -> Iterator[SourceFil
         dt, day_given = _day_of(uri, relative)
         if scope.dt and day_given and dt != scope.dt:
             continue
+        version = etag or _version(uri)
+        if not version:
+            continue
         source = _SOURCE.search(relative) or _SOURCE.search(uri)
         yield SourceFile(
             uri=uri,
-            etag=etag or _sha256(uri),
+            etag=version,
             size=size,
             dt=dt or scope.dt,
             source_system=source[1] if source else (scope.source_system or "default"),
@@ -124,8 +129,25 @@ def _list_local(raw: str) -> Iterator[tuple[str, str, int, str]]:
         folders[:] = sorted(name for name in folders if not name.startswith(_MARKERS))
         for name in sorted(names):
             path = Path(folder) / name
-            if not name.startswith(_MARKERS) and path.is_file():
-                yield files.file_uri(path), path.relative_to(root).as_posix(), path.stat().st_size, ""
+            size = None if name.startswith(_MARKERS) else _size(path)
+            if size is not None:
+                yield files.file_uri(path), files.spelled(path.relative_to(root)), size, ""
+
+
+def _size(path: Path) -> int | None:
+    """Return the size of a file; None for what is none, or is gone since its folder was listed."""
+    try:
+        return path.stat().st_size if path.is_file() else None
+    except FileNotFoundError:
+        return None
+
+
+def _version(uri: str) -> str:
+    """Return the version of a local file; empty where it is gone before anybody knew what it held."""
+    try:
+        return _sha256(uri)
+    except FileNotFoundError:
+        return ""
 
 
 def _unreadable(error: OSError) -> None:
@@ -134,23 +156,32 @@ def _unreadable(error: OSError) -> None:
 
 def _list_remote(raw: str) -> Iterator[tuple[str, str, int, str]]:
     import boto3
+    from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, _, prefix = raw.removeprefix("s3://").partition("/")
     pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-    for page in pages:
-        for item in page.get("Contents", ()):
+    try:
+        for item in (item for page in pages for item in page.get("Contents", ())):
             relative = item["Key"].removeprefix(prefix).lstrip("/")
             if not any(part.startswith(_MARKERS) for part in relative.split("/")) and not item["Key"].endswith("/"):
                 yield f"s3://{bucket}/{item['Key']}", relative, item["Size"], item["ETag"].strip('"')
+    except (ClientError, BotoCoreError) as error:
+        told = error.response["Error"]["Code"] if isinstance(error, ClientError) else type(error).__name__
+        raise SourceReadError(
+            f"{raw} cannot be listed ({told})", remedy="run it again, or mend access to it"
+        ) from error
 
 
 def claim(file: SourceFile, registry: Registry) -> Found:
-    """Return a file with who reads it.
+    """Return a file with who reads it; one that is gone since it was listed is nobody's.
 
     :param file: the file.
     :param registry: the parsers.
     """
-    parser = registry.claim(file, files.read_head(file.uri))
+    try:
+        parser = registry.claim(file, files.read_head(file.uri, file.etag))
+    except FileNotFoundError:
+        parser = None
     return Found(file, parser.name, parser.version) if parser else Found(file, UNKNOWN, UNKNOWN_VERSION)
 
 
@@ -173,8 +204,9 @@ def sizes(versions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
     here = {key: found[key] for key in wanted if key in found}
     for uri, etag in wanted:
         path = files.local_path(uri)
-        if path is not None and path.is_file() and _sha256(uri) == etag:
-            here[uri, etag] = path.stat().st_size
+        size = _size(path) if path is not None else None
+        if size is not None and _version(uri) == etag:
+            here[uri, etag] = size
     return here
 
 

@@ -1,18 +1,22 @@
-"""Counting fields that no schema names, into ``ops.unknown_fields``: a load never fails for them, and says so."""
+"""Fields that no schema names: counted in ``ops.unknown_fields``, set apart in ``_rescued``; no load fails for them."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
+from airflow_lakehouse.parsing import load_registry
+from airflow_lakehouse.spark import conflicts
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.tables import ops
+from airflow_lakehouse.tables.bronze import RESCUED
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Sequence
 
+    import pyarrow as pa
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as IcebergTable
     from pyspark.sql import Column, DataFrame
@@ -20,10 +24,12 @@ if TYPE_CHECKING:
     from airflow_lakehouse.parsing import Parser, RecordParser
 
 _BATCH: Final = "lakehouse.batch-id"
-_ATTEMPTS: Final = 10
 _LOOK_AT: Final = ("VARIANT", "extension: ")
 # A url beside a value or parts is an extension's; that of an attachment, a profile or a source has other neighbours.
 _EXTENSION_URL: Final = r'"url"\s*:\s*"([^"?#\s]{1,200})[^"]*"\s*,\s*"(?:value[A-Z]|extension")'
+RECORD: Final = ("file_no", "position", "entry")
+"""What identifies a staged record."""
+_RECORD_TYPES: Final = "file_no INT, position BIGINT, entry INT"
 Key = tuple[str, str, str]
 """Source system, resource type, path."""
 
@@ -39,48 +45,120 @@ class Drift:
     records: Counter[Key] = field(default_factory=Counter)
     kinds: dict[Key, str] = field(default_factory=dict)
 
-    def add(self, parser: Parser | RecordParser, staged: DataFrame, source_systems: list[str]) -> None:
+    def add(
+        self, parser: Parser | RecordParser, staged: DataFrame, odd: Sequence[OddType], source_systems: list[str]
+    ) -> None:
         """Count what a parser's records have that none of its schemas names.
 
-        :param parser: who read them; one that names no unknown fields is passed over.
+        :param parser: who read them.
         :param staged: its records, with ``file_no, resource_type, body, reason``.
+        :param odd: from :func:`odd_types`.
         :param source_systems: who sent each file.
         """
         from pyspark.sql import functions as F
 
-        unknown = getattr(parser, "unknown_fields", None)
-        if unknown is None:
-            return
-        records = staged.where(F.col("reason").isNull()).withColumn("document", F.try_parse_json("body"))
-        odd = _odd_types(records, unknown)
         if not odd:
             return
-        shapes = records.where(F.col("resource_type").isin(odd)).select(
-            "file_no", "resource_type", F.schema_of_variant("document").alias("shape"), _extensions()
+        shapes = _of_types(staged, odd).select(
+            "file_no",
+            "resource_type",
+            F.schema_of_variant(F.try_parse_json("body")).alias("shape"),
+            _extensions(),
         )
         grouped = shapes.groupBy(*shapes.columns).count()
         for row in grouped.toLocalIterator():
-            found = unknown(row["resource_type"], row["shape"], row["extensions"])
+            found = parser.unknown_fields(row["resource_type"], row["shape"], row["extensions"])  # type: ignore[union-attr]
             for path, kind in found.items():
                 key = (source_systems[row["file_no"]], row["resource_type"], path)
                 self.records[key] += row["count"]
                 self.kinds.setdefault(key, kind)
 
 
-def _odd_types(records: DataFrame, unknown: Callable[[str, str | None, str | None], Mapping[str, str]]) -> list[str]:
+@dataclass(frozen=True)
+class OddType:
+    """A resource type of which some record has something that no schema names.
+
+    :param resource_type: the type.
+    :param target: table its records go to.
+    """
+
+    resource_type: str
+    target: str
+
+
+def odd_types(parser: Parser | RecordParser, staged: DataFrame) -> list[OddType]:
     """Return the resource types in which something may be unknown.
 
     All records of a type have one shape together, which costs a third of a shape for each. Where it holds nothing odd,
-    neither does any record; a field of several kinds, and extensions, whose names are values, must be looked at.
+    neither does any record; a field of several kinds, and extensions, whose names are values, must be looked at. So
+    must records that have no shape: their keys are doubled, or they are too large for one.
+
+    :param parser: who read the records; one that names no unknown fields has none.
+    :param staged: its records.
     """
     from pyspark.sql import functions as F
 
-    together = records.groupBy("resource_type").agg(F.schema_of_variant_agg("document").alias("shape")).collect()
+    unknown = getattr(parser, "unknown_fields", None)
+    if unknown is None:
+        return []
+    records = _resources(staged).withColumn("document", F.try_parse_json("body"))
+    together = records.groupBy("resource_type", "target").agg(
+        F.schema_of_variant_agg("document").alias("shape"), F.count_if(F.col("document").isNull()).alias("shapeless")
+    )
     return [
-        row["resource_type"]
-        for row in together
-        if any(word in row["shape"] for word in _LOOK_AT) or unknown(row["resource_type"], row["shape"], None)
+        OddType(row["resource_type"], row["target"])
+        for row in together.collect()
+        if row["shapeless"]
+        or any(word in row["shape"] for word in _LOOK_AT)
+        or unknown(row["resource_type"], row["shape"], None)
     ]
+
+
+def _of_types(staged: DataFrame, odd: Sequence[OddType]) -> DataFrame:
+    from pyspark.sql import functions as F
+
+    return _resources(staged).where(F.col("resource_type").isin([one.resource_type for one in odd]))
+
+
+def _resources(staged: DataFrame) -> DataFrame:
+    """Return the records that are what their type says: no rejects, and no entries that only tell of a deletion."""
+    from pyspark.sql import functions as F
+
+    told = ~F.col("deleted") if "deleted" in staged.columns else F.lit(True)
+    return staged.where(F.col("reason").isNull() & told)
+
+
+def rescued(parser: str, modules: tuple[str, ...], staged: DataFrame, odd: Sequence[OddType]) -> DataFrame:
+    """Return what is odd about the records of some types, as their parser tells it.
+
+    Python reads these records once more, so only types are read in which there is something.
+
+    :param parser: name of the parser; it has ``rescued``.
+    :param modules: single-file plugins the workers must load to find it.
+    :param staged: its records.
+    :param odd: from :func:`odd_types`.
+    :return: :data:`RECORD` and ``_rescued`` of the records that have any.
+    """
+    records = _of_types(staged, odd).select(*RECORD, "resource_type", "body")
+    return records.mapInArrow(_rescuer(parser, modules), f"{_RECORD_TYPES}, `{RESCUED.name}` STRING")
+
+
+def _rescuer(
+    parser_name: str, modules: tuple[str, ...]
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        import pyarrow as pa
+        import pyarrow.compute as pc
+
+        # Found again on the worker, so nothing of the parser's is pickled.
+        parser: Any = load_registry(modules).get(parser_name)
+        for batch in batches:
+            pairs = zip(batch.column("resource_type"), batch.column("body"), strict=True)
+            texts = pa.array([parser.rescued(type_.as_py(), body.as_py()) for type_, body in pairs], pa.string())
+            whole = batch.select(list(RECORD)).append_column(RESCUED.name, texts)
+            yield whole.filter(pc.is_valid(texts))
+
+    return read
 
 
 def _extensions() -> Column:
@@ -99,22 +177,15 @@ def record(catalog: Catalog, found: Drift, batch_id: str) -> None:
     :param found: what it found.
     :param batch_id: the batch, stamped into the commit.
     """
-    from pyiceberg.exceptions import CommitFailedException
+    if found.records:
+        # Another load may count at the same time: its counts are read, and ours added to them.
+        conflicts.retried(lambda: _add(catalog, found, batch_id), ops.UNKNOWN_FIELDS.name)
 
-    if not found.records:
-        return
-    for attempt in range(1, _ATTEMPTS + 1):
-        table = find_table(catalog, ops.UNKNOWN_FIELDS.identifier)
-        if table is None or _has_counted(table, batch_id):
-            return
-        try:
-            _upsert(table, found, batch_id)
-        except CommitFailedException:
-            # Another load counted at the same time: its counts are read, and ours added to them.
-            if attempt == _ATTEMPTS:
-                raise
-        else:
-            return
+
+def _add(catalog: Catalog, found: Drift, batch_id: str) -> None:
+    table = find_table(catalog, ops.UNKNOWN_FIELDS.identifier)
+    if table is not None and not _has_counted(table, batch_id):
+        _upsert(table, found, batch_id)
 
 
 def _has_counted(table: IcebergTable, batch_id: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
+import re
 import shutil
 import time
 import zlib
@@ -11,8 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from airflow_lakehouse.exceptions import InputError, SourceReadError
+from airflow_lakehouse.spark.file_versions import HashedVersion, S3Version, is_sha256
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from pyarrow.fs import FileSystem
 
 HEAD_BYTES: Final = 65_536
@@ -23,6 +28,8 @@ STAGED: Final = {"compression": "zstd", "parquet.enable.dictionary": "false"}
 """Options of Parquet files that are read once and thrown away: no time is spent on finding what repeats."""
 _BUFFER_BYTES: Final = 1 << 20
 _ABANDONED_SECONDS: Final = 3 * 24 * 3600
+_NOT_UTF8: Final = re.compile("[\udc80-\udcff]")
+_BYTE: Final = re.compile("%([89A-F][0-9A-F])")
 GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
@@ -32,7 +39,8 @@ def local_path(uri: str) -> Path | None:
     :param uri: a path, ``file://...`` or another URI.
     """
     if uri.startswith("file://"):
-        return Path(uri.removeprefix("file://"))
+        path = Path(uri.removeprefix("file://"))
+        return path if not _BYTE.search(uri) or path.exists() else Path(_BYTE.sub(_byte, str(path)))
     return None if "://" in uri else Path(uri).expanduser().absolute()
 
 
@@ -42,9 +50,23 @@ def file_uri(path: Path) -> str:
     Percent signs would make ``dt=2026-01-15`` into ``dt%3D2026-01-15``: no reader would find the file by it, and no
     DocumentReference either.
 
+    A byte of a name that is not UTF-8, which no text column can hold, is spelled ``%FC``.
+
     :param path: absolute.
     """
-    return f"file://{path.as_posix()}"
+    return f"file://{spelled(path)}"
+
+
+def spelled(path: Path) -> str:
+    """Return a path as it is spelled in a URI.
+
+    :param path: a path, or a part of one.
+    """
+    return _NOT_UTF8.sub(lambda found: f"%{ord(found[0]) - 0xDC00:02X}", path.as_posix())
+
+
+def _byte(found: re.Match[str]) -> str:
+    return os.fsdecode(bytes.fromhex(found[1]))
 
 
 def folder_uri(uri: str) -> str:
@@ -114,6 +136,9 @@ class _Unzipped(io.RawIOBase):
             data = self._gzip.read1(len(buffer))
         except (EOFError, gzip.BadGzipFile, zlib.error) as error:
             self.failure = type(error).__name__
+            # To its end all the same: only then is it known whether this is the file that was listed.
+            while self._stream.read(_BUFFER_BYTES):
+                pass
             return 0
         buffer[: len(data)] = data
         return len(data)
@@ -124,17 +149,21 @@ class _Unzipped(io.RawIOBase):
         self._stream.close()
 
 
-def open_raw(uri: str) -> BinaryIO:
+def open_raw(uri: str, etag: str = "") -> BinaryIO:
     """Open a file as it is.
 
     :param uri: where it is.
+    :param etag: version it must have, as it was listed; empty for any.
     :raises FileNotFoundError: when there is none.
-    :raises SourceReadError: from this call or from its reads, when the disk or the network fails.
+    :raises SourceReadError: from this call or from its reads, when the disk or the network fails, or the file has
+        another version.
     """
     path = local_path(uri)
     try:
         if path is not None:
             stream: Any = path.open("rb", buffering=0)
+        elif etag and not is_sha256(etag):
+            stream = S3Version(uri, etag)
         else:
             store, name = filesystem(uri)
             stream = store.open_input_stream(name)
@@ -142,17 +171,19 @@ def open_raw(uri: str) -> BinaryIO:
         raise
     except OSError as error:
         raise SourceReadError(f"{uri} cannot be opened ({error.strerror or type(error).__name__})") from error
+    stream = HashedVersion(uri, stream, etag) if is_sha256(etag) else stream
     return cast("BinaryIO", io.BufferedReader(_Source(uri, stream), _BUFFER_BYTES))
 
 
-def open_unzipped(uri: str) -> BinaryIO:
+def open_unzipped(uri: str, etag: str = "") -> BinaryIO:
     """Open a file, unzipped where its first bytes say gzip, whatever its name says.
 
     A gzip that is cut off ends where it is cut; :func:`gzip_failure` tells.
 
     :param uri: where it is.
+    :param etag: see :func:`open_raw`.
     """
-    stream = open_raw(uri)
+    stream = open_raw(uri, etag)
     if cast("io.BufferedReader", stream).peek(2)[:2] == GZIP_MAGIC:
         return cast("BinaryIO", io.BufferedReader(_Unzipped(stream), _BUFFER_BYTES))
     return stream
@@ -167,12 +198,13 @@ def gzip_failure(stream: BinaryIO) -> str:
     return raw.failure if isinstance(raw, _Unzipped) else ""
 
 
-def read_head(uri: str) -> bytes:
+def read_head(uri: str, etag: str = "") -> bytes:
     """Return the first 64 KiB of a file, unzipped; what can be had of a broken gzip.
 
     :param uri: where it is.
+    :param etag: see :func:`open_raw`.
     """
-    with open_unzipped(uri) as stream:
+    with open_unzipped(uri, etag) as stream:
         return stream.read(HEAD_BYTES)
 
 
@@ -197,16 +229,29 @@ def clear_abandoned(warehouse_uri: str) -> None:
 
     :param warehouse_uri: root of the warehouse.
     """
-    from pyarrow.fs import FileSelector, LocalFileSystem
-
-    path = local_path(warehouse_uri)
-    store, name = (LocalFileSystem(), str(path)) if path is not None else filesystem(warehouse_uri)
-    root = f"{name.rstrip('/')}/{STAGING}"
     newest: dict[str, float] = {}
-    for info in store.get_file_info(FileSelector(root, recursive=True, allow_not_found=True)):
-        run = info.path.removeprefix(f"{root}/").split("/")[0]
-        newest[run] = max(newest.get(run, 0.0), info.mtime.timestamp() if info.mtime else 0.0)
+    for name, _, written in list_below(f"{warehouse_uri}/{STAGING}"):
+        run = name.split("/")[0]
+        newest[run] = max(newest.get(run, 0.0), written)
     for run, touched in newest.items():
-        # S3 keeps no time for a folder: one in which nothing is dated is left alone.
+        # A folder in which nothing is dated is left alone.
         if 0 < touched < time.time() - _ABANDONED_SECONDS:
             delete_folder(f"{warehouse_uri}/{STAGING}/{run}")
+
+
+def list_below(folder: str) -> Iterator[tuple[str, int, float]]:
+    """Yield path below the folder, bytes and time of writing of every file in it and in the folders in it.
+
+    The time is in seconds since 1970; 0 where the store keeps none.
+
+    :param folder: a path or URI; one that does not exist holds nothing.
+    """
+    from pyarrow.fs import FileSelector, FileType, LocalFileSystem
+
+    path = local_path(folder)
+    store, name = (LocalFileSystem(), path.as_posix()) if path is not None else filesystem(folder)
+    root = name.rstrip("/")
+    for info in store.get_file_info(FileSelector(root, recursive=True, allow_not_found=True)):
+        if info.type == FileType.File:
+            written = info.mtime.timestamp() if info.mtime else 0.0
+            yield info.path.removeprefix(f"{root}/"), info.size or 0, written

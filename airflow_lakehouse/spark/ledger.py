@@ -8,26 +8,26 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
+from airflow_lakehouse.spark import conflicts, ledger_rows
 from airflow_lakehouse.spark.as_of import Now
 from airflow_lakehouse.spark.catalog import find_table
+from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED, QUARANTINED, after, as_row, key_of, waiting
 from airflow_lakehouse.tables import ops
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from pyiceberg.catalog import Catalog
+    from pyiceberg.expressions import BooleanExpression
 
     from airflow_lakehouse.parsing import SourceFile
     from airflow_lakehouse.spark.as_of import AsOf
     from airflow_lakehouse.spark.discovery import Found
-
-DISCOVERED: Final = "discovered"
-LOADED: Final = "loaded"
-QUARANTINED: Final = "quarantined"
+    from airflow_lakehouse.spark.ledger_rows import Key, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class Entry:
     :param ingested_at: when, UTC.
     :param records: records found in it.
     :param quarantined: records of it that were rejected.
+    :param resumed: whether another run has written it down, and may have loaded some of it.
     """
 
     found: Found
@@ -48,6 +49,7 @@ class Entry:
     ingested_at: datetime
     records: int | None = None
     quarantined: int | None = None
+    resumed: bool = False
 
     @property
     def file(self) -> SourceFile:
@@ -65,10 +67,6 @@ class Entry:
         return replace(self, state=state, records=records, quarantined=quarantined)
 
 
-Key = tuple[str, str]
-"""URI of a file, and version of its content."""
-
-
 class Ledger:
     """The ledger of one warehouse, read and written through PyIceberg.
 
@@ -78,9 +76,23 @@ class Ledger:
     def __init__(self, catalog: Catalog) -> None:
         self._table = find_table(catalog, ops.INGESTED_FILES.identifier)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return every entry as it is stored."""
-        return list(self.entries().values())
+    def rows(self, moment: AsOf | None = None) -> list[Row]:
+        """Return every entry as it is stored.
+
+        :param moment: when; None for now.
+        """
+        snapshot = (moment or Now()).snapshot(self._table) if self._table else None
+        if self._table is None or snapshot is None:
+            return []
+        rows: list[Row] = self._table.scan(snapshot_id=snapshot.snapshot_id).to_arrow().to_pylist()
+        return rows
+
+    def entries(self, moment: AsOf | None = None) -> dict[Key, Row]:
+        """Return every entry as it is stored, by file version.
+
+        :param moment: when; None for now.
+        """
+        return {key_of(row): row for row in self.rows(moment)}
 
     def plan(self, found: Sequence[Found], job: str) -> tuple[list[Entry], list[Entry]]:
         """Split a drop into what must be loaded and what was.
@@ -89,9 +101,9 @@ class Ledger:
         :param job: name of the job, part of the batch id.
         :return: entries to load, with the batch and time of a run that was killed where there is one; entries done.
         """
-        known = {(row["source_uri"], row["source_etag"]): row for row in self.rows()}
+        known = self.entries()
         fresh = [item for item in found if (item.file.uri, item.file.etag) not in known]
-        batch, now = batch_id(fresh, job), datetime.now(UTC)
+        batch, now = batch_id(fresh, job), after(row["ingested_at"] for row in known.values())
         pending: list[Entry] = []
         done: list[Entry] = []
         for item in found:
@@ -99,7 +111,8 @@ class Ledger:
             if row is None:
                 pending.append(Entry(item, DISCOVERED, batch, now))
                 continue
-            entry = Entry(item, row["state"], row["batch_id"], row["ingested_at"], row["records"], row["quarantined"])
+            times = (row["batch_id"], row["ingested_at"])
+            entry = Entry(item, row["state"], *times, row["records"], row["quarantined"], resumed=True)
             (pending if entry.state == DISCOVERED else done).append(entry)
         return pending, done
 
@@ -108,8 +121,33 @@ class Ledger:
 
         :param found: files.
         """
-        done = {(row["source_uri"], row["source_etag"]) for row in self.rows() if row["state"] != DISCOVERED}
+        done = {key_of(row) for row in self.rows() if row["state"] != DISCOVERED}
         return [item for item in found if (item.file.uri, item.file.etag) not in done]
+
+    def claim(self, entries: Sequence[Entry], run_id: str) -> list[Entry]:
+        """Write file versions down before they are loaded.
+
+        Another run may have found the same files at the same moment. Whoever writes first has named their batch and
+        time, and both runs give the rows those: under two, the same row would have two values, by who came first.
+
+        :param entries: to be loaded, from :meth:`plan`.
+        :param run_id: the run that writes.
+        :return: the same entries, each with the batch and time it has in the ledger.
+        """
+        return conflicts.retried(lambda: self._claim(entries, run_id), ops.INGESTED_FILES.name)
+
+    def _claim(self, entries: Sequence[Entry], run_id: str) -> list[Entry]:
+        rows = self._reread()
+        known = {key_of(row): row for row in rows}
+        claimed = []
+        for entry in entries:
+            row = known.get((entry.file.uri, entry.file.etag))
+            first = {"batch_id": row["batch_id"], "ingested_at": row["ingested_at"], "resumed": True} if row else {}
+            claimed.append(replace(entry, **first))
+        fresh = [entry for entry in claimed if (entry.file.uri, entry.file.etag) not in known]
+        if fresh:
+            self._swap(rows, fresh, run_id)
+        return claimed
 
     def write(self, entries: Sequence[Entry], run_id: str) -> None:
         """Replace the entries of these file versions, in one commit.
@@ -117,50 +155,52 @@ class Ledger:
         :param entries: entries of whole batches; other files of the same batches are kept.
         :param run_id: the run that writes.
         """
-        import pyarrow as pa
+        if entries and self._table is not None:
+            conflicts.retried(lambda: self._swap(self._reread(), entries, run_id), ops.INGESTED_FILES.name)
+
+    def _reread(self) -> list[Row]:
+        if self._table is not None:
+            self._table.refresh()
+        return self.rows()
+
+    def _swap(self, rows: list[Row], entries: Sequence[Entry], run_id: str) -> None:
+        """Replace entries, unless anything was committed since ``rows`` were read: then nothing is written.
+
+        :raises CommitFailedException: when something was.
+        """
         from pyiceberg.expressions import In
 
-        if not entries or self._table is None:
-            return
         batches = sorted({entry.batch_id for entry in entries})
         written = {(entry.file.uri, entry.file.etag) for entry in entries}
-        kept = [
-            row
-            for row in self.rows()
-            if row["batch_id"] in batches and (row["source_uri"], row["source_etag"]) not in written
-        ]
+        kept = [row for row in rows if row["batch_id"] in batches and key_of(row) not in written]
         batch_filter = In("batch_id", batches)  # type: ignore[call-arg,arg-type] # pydantic hides its constructor
-        schema = self._table.schema().as_arrow()
-        rows = pa.Table.from_pylist([*kept, *(as_row(entry, run_id) for entry in entries)], schema=schema)
-        with warnings.catch_warnings():
-            # It tells that it copies on write, and that a first batch replaces nothing; both are meant.
-            warnings.simplefilter("ignore", UserWarning)
-            self._table.overwrite(rows, overwrite_filter=batch_filter)
+        self._overwrite([*kept, *(as_row(entry, run_id) for entry in entries)], batch_filter)
 
-    def entries(self, moment: AsOf | None = None) -> dict[Key, dict[str, Any]]:
-        """Return every entry as it is stored, by file version.
-
-        :param moment: when; None for now.
-        """
-        snapshot = (moment or Now()).snapshot(self._table) if self._table else None
-        if self._table is None or snapshot is None:
-            return {}
-        rows = self._table.scan(snapshot_id=snapshot.snapshot_id).to_arrow().to_pylist()
-        return {(row["source_uri"], row["source_etag"]): row for row in rows}
-
-    def replace(self, wanted: Mapping[Key, dict[str, Any]]) -> None:
+    def replace(self, wanted: Mapping[Key, Row]) -> None:
         """Make the ledger hold these entries and no others: in one commit, or in none where it does.
 
         :param wanted: every entry, by file version.
+        :raises CommitFailedException: when another run has written since this ledger was read.
         """
-        import pyarrow as pa
+        from pyiceberg.expressions import AlwaysTrue
 
-        if self._table is None or self.entries() == wanted:
+        if self.entries() != wanted:
+            self._overwrite(list(wanted.values()), AlwaysTrue())
+
+    def _overwrite(self, rows: list[Row], where: BooleanExpression) -> None:
+        import pyarrow as pa
+        from pyiceberg.table import TableProperties
+
+        if self._table is None:
             return
-        rows = pa.Table.from_pylist(list(wanted.values()), schema=self._table.schema().as_arrow())
+        table = pa.Table.from_pylist(rows, schema=self._table.schema().as_arrow())
+        # PyIceberg would try again on top of what the other run has written, without another look at it. This copy of
+        # the properties is in memory alone; the table keeps its own.
+        self._table.metadata.properties[TableProperties.COMMIT_NUM_RETRIES] = "0"
         with warnings.catch_warnings():
+            # It tells that it copies on write, and that a first batch replaces nothing; both are meant.
             warnings.simplefilter("ignore", UserWarning)
-            self._table.overwrite(rows)
+            self._table.overwrite(table, overwrite_filter=where)
 
     def withhold(self, moment: AsOf) -> None:
         """Say of every file that was not loaded at another moment, too, that it waits.
@@ -168,6 +208,7 @@ class Ledger:
         To be done before rows move, in whichever direction: no file may count as loaded whose rows are not there yet.
 
         :param moment: where the rows move to.
+        :raises CommitFailedException: as :meth:`replace`.
         """
         loaded = {key for key, row in self.entries(moment).items() if row["state"] != DISCOVERED}
         self.replace({key: row if key in loaded else waiting(row) for key, row in self.entries().items()})
@@ -179,28 +220,18 @@ class Ledger:
 
         :param moment: where the rows have moved to.
         :return: how many files wait for the next load.
+        :raises CommitFailedException: as :meth:`replace`.
         """
         wanted = {key: waiting(row) for key, row in self.entries().items()} | self.entries(moment)
         self.replace(wanted)
         return sum(row["state"] == DISCOVERED for row in wanted.values())
 
     def dead_versions(self, moment: AsOf | None = None) -> list[Key]:
-        """Return the file versions that a newer version of the same file has replaced.
-
-        Also one whose load never ended: nothing can end it any more, and what it left in bronze is not live.
+        """Return the file versions that count no more (:func:`airflow_lakehouse.spark.ledger_rows.dead`).
 
         :param moment: when; None for now.
         """
-        entries = self.entries(moment)
-        newest: dict[str, tuple[datetime, str]] = {}
-        for (uri, _), row in entries.items():
-            if row["state"] != DISCOVERED:
-                newest[uri] = max(newest.get(uri, _age(row)), _age(row))
-        return [key for key, row in entries.items() if key[0] in newest and _age(row) < newest[key[0]]]
-
-
-def _age(row: dict[str, Any]) -> tuple[datetime, str]:
-    return row["ingested_at"], row["source_etag"]
+        return ledger_rows.dead(self.rows(moment))
 
 
 def batch_id(found: Iterable[Found], job: str) -> str:
@@ -211,35 +242,3 @@ def batch_id(found: Iterable[Found], job: str) -> str:
     """
     identity = sorted(f"{item.file.uri}\0{item.file.etag}\0{item.parser}\0{item.parser_version}" for item in found)
     return sha256("\n".join([job, *identity]).encode()).hexdigest()[:32]
-
-
-def waiting(row: dict[str, Any]) -> dict[str, Any]:
-    """Return an entry of a file that is to be loaded, again or at all.
-
-    :param row: the entry as it is stored.
-    """
-    return {**row, "state": DISCOVERED, "records": None, "quarantined": None}
-
-
-def as_row(entry: Entry, run_id: str) -> dict[str, Any]:
-    """Return an entry as it is stored.
-
-    :param entry: the entry.
-    :param run_id: the run that writes it.
-    """
-    file = entry.file
-    return {
-        "source_uri": file.uri,
-        "source_etag": file.etag,
-        "size": file.size,
-        "parser": entry.found.parser,
-        "parser_version": entry.found.parser_version,
-        "state": entry.state,
-        "records": entry.records,
-        "quarantined": entry.quarantined,
-        "dt": date.fromisoformat(file.dt) if file.dt else None,
-        "source_system": file.source_system,
-        "batch_id": entry.batch_id,
-        "ingested_at": entry.ingested_at,
-        "run_id": run_id,
-    }

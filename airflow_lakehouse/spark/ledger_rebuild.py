@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.parsing import SourceFile, load_registry
-from airflow_lakehouse.spark import discovery, run_tags
+from airflow_lakehouse.spark import conflicts, discovery, run_tags
 from airflow_lakehouse.spark.batch import BATCHES
-from airflow_lakehouse.spark.catalog import checkpoint, load_pyiceberg, table_names
+from airflow_lakehouse.spark.catalog import checkpoint, load_pyiceberg, table_identifiers
 from airflow_lakehouse.spark.evolve import evolve
-from airflow_lakehouse.spark.ledger import DISCOVERED, Entry, Ledger, as_row, waiting
+from airflow_lakehouse.spark.ledger import Entry, Ledger
+from airflow_lakehouse.spark.ledger_rows import DISCOVERED, as_row, waiting
 from airflow_lakehouse.spark.load import ensure_tables
+from airflow_lakehouse.spark.session import STAMP
 from airflow_lakehouse.tables import bronze, ops
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from airflow_lakehouse.parsing import Registry
     from airflow_lakehouse.profile import Profile
-    from airflow_lakehouse.spark.ledger import Key
+    from airflow_lakehouse.spark.ledger_rows import Key, Row
 
 REBUILT: Final = "rebuilt"
 """Stands for the run of an entry where no snapshot names it any more."""
@@ -78,6 +80,13 @@ def rebuild(profile: Profile) -> dict[str, int]:
     catalog = load_pyiceberg(profile)
     ensure_tables(catalog, registry.tables.values())
     evolve(catalog, ops.TABLES)
+    # Of what another run writes down or loads meanwhile, this knows nothing until it looks again.
+    wanted = conflicts.retried(lambda: _rebuild(catalog, registry), ops.INGESTED_FILES.name)
+    checkpoint(profile)
+    return {"files": len(wanted), **Counter(row["state"] for row in wanted.values())}
+
+
+def _rebuild(catalog: Catalog, registry: Registry) -> dict[Key, Row]:
     ledger = Ledger(catalog)
     known, held = ledger.entries(), _held(catalog, registry)
     loads, sizes = _loads(catalog, held), discovery.sizes(held)
@@ -89,8 +98,7 @@ def rebuild(profile: Profile) -> dict[str, int]:
         is_done = _is_done(one, known.get(key), is_whole=one.batch_id in loads.whole)
         wanted[key] = row if is_done or key not in sizes else waiting(row)
     ledger.replace(wanted)
-    checkpoint(profile)
-    return {"files": len(wanted), **Counter(row["state"] for row in wanted.values())}
+    return wanted
 
 
 def _is_done(held: _Held, entry: dict[str, Any] | None, *, is_whole: bool) -> bool:
@@ -112,7 +120,7 @@ def _row(key: Key, held: _Held, registry: Registry, loads: _Loads) -> dict[str, 
 
 def _tables(catalog: Catalog) -> Iterator[tuple[str, IcebergTable]]:
     """Yield the tables that loads fill; what came out of attachments is told by other tables than theirs."""
-    for name in table_names(catalog):
+    for name in table_identifiers(catalog):
         if name.startswith(f"{bronze.QUARANTINE.namespace}.") and name != bronze.ATTACHMENTS.identifier:
             table = catalog.load_table(name)
             if set(_FROM_FILES) <= set(table.schema().column_names):
@@ -164,10 +172,10 @@ def _stamps(catalog: Catalog) -> tuple[dict[str, set[str]], dict[str, tuple[int,
     for _, table in _tables(catalog):
         for snapshot in ancestors_of(table.current_snapshot(), table.metadata):
             told = dict(snapshot.summary.additional_properties) if snapshot.summary else {}
-            run = told.get(run_tags.STAMP, "")
+            run = told.get(run_tags.RUN_ID, "")
             when = (snapshot.timestamp_ms, run)
             # Before this property there was one batch a load, or one that was told of several.
-            stamped = told.get(f"lakehouse.{BATCHES}", told.get("lakehouse.batch-id", ""))
+            stamped = told.get(f"{STAMP}{BATCHES}", told.get(f"{STAMP}batch-id", ""))
             for batch in filter(None, stamped.split(",")):
                 batches[run].add(batch)
                 first[batch] = min(first.get(batch, when), when)

@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from airflow_lakehouse.exceptions import ConflictError
 from airflow_lakehouse.spark import schema
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.spark.create import create_table
 from airflow_lakehouse.spark.files import STAGED
+from airflow_lakehouse.spark.session import STAMP
 from airflow_lakehouse.tables import ALL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pyiceberg.catalog import Catalog
     from pyspark.sql import DataFrame, SparkSession
@@ -115,6 +117,36 @@ def snapshot_id(catalog: Catalog, table: Table) -> int | None:
     return snapshot.snapshot_id if snapshot else None
 
 
+def committed(catalog: Catalog, table: Table, before: int | None, properties: Mapping[str, str]) -> int | None:
+    """Return the id of the snapshot a commit of ours has made, however many have followed since.
+
+    :param catalog: the catalog.
+    :param table: the table.
+    :param before: id of the snapshot the commit was made for, or None.
+    :param properties: what the session stamps into its commits.
+    :raises ConflictError: when another commit has come in between.
+    """
+    found = find_table(catalog, table.identifier)
+    snapshot = found.current_snapshot() if found else None
+    while found and snapshot and before not in (snapshot.snapshot_id, snapshot.parent_snapshot_id):
+        parent = snapshot.parent_snapshot_id
+        snapshot = found.snapshot_by_id(parent) if parent is not None else None
+    if snapshot is None or snapshot.snapshot_id == before:
+        return before
+    summary = _summary(snapshot)
+    if any(summary.get(f"{STAMP}{name}") != value for name, value in properties.items()):
+        raise conflict(table)
+    return snapshot.snapshot_id
+
+
+def conflict(table: Table) -> ConflictError:
+    """Return the error of a run whose reading of a table is out of date.
+
+    :param table: the table.
+    """
+    return ConflictError(f"another run has committed to {table.name} since this one read it", remedy="run it again")
+
+
 def added_since(catalog: Catalog, table: Table, before: int | None) -> int:
     """Return how many records were added by commits after a snapshot, from the commits' own summaries.
 
@@ -126,7 +158,9 @@ def added_since(catalog: Catalog, table: Table, before: int | None) -> int:
     snapshot = found.current_snapshot() if found else None
     added = 0
     while found and snapshot and snapshot.snapshot_id != before:
-        added += int(_summary(snapshot).get("added-records", 0))
+        # A compaction at the same time moves rows that were there, and calls them added.
+        if snapshot.summary and snapshot.summary.operation.value != "replace":
+            added += int(_summary(snapshot).get("added-records", 0))
         parent = snapshot.parent_snapshot_id
         snapshot = found.snapshot_by_id(parent) if parent is not None else None
     return added

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import BadRatioError, ReconciliationError
 from airflow_lakehouse.spark import load, schema
+from airflow_lakehouse.spark.bronze_rows import VERSION
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.spark.totals import BRONZE_CLASSES, COMPONENT
 from airflow_lakehouse.spark.transforms.versions import WINNER
 from airflow_lakehouse.tables import bronze, by_name, ops, silver
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyiceberg.catalog import Catalog
     from pyspark.sql import SparkSession
@@ -96,7 +97,7 @@ def _stored(spark: SparkSession, tables: Sequence[Table], entries: Sequence[Entr
     from pyspark.sql import functions as F
 
     # By file version, not by batch: of a batch that was killed half way, only some files are loaded now.
-    versions = spark.createDataFrame([(entry.file.uri, entry.file.etag) for entry in entries], _VERSION)
+    versions = spark.createDataFrame([(entry.file.uri, entry.file.etag) for entry in entries], VERSION)
     batches = sorted({entry.batch_id for entry in entries})
     parts = [
         spark.table(schema.qualified(table))
@@ -107,9 +108,6 @@ def _stored(spark: SparkSession, tables: Sequence[Table], entries: Sequence[Entr
     whole = reduce(lambda left, right: left.unionByName(right), parts)
     counted = whole.join(F.broadcast(versions), list(bronze.FILE_KEY), "left_semi").groupBy("table").count()
     return {row["table"]: row["count"] for row in counted.collect()}
-
-
-_VERSION: Final = "source_uri STRING, source_etag STRING"
 
 
 def check_silver(spark: SparkSession, catalog: Catalog, outcomes: dict[str, Outcome], run_id: str) -> None:
@@ -139,35 +137,48 @@ def check_silver(spark: SparkSession, catalog: Catalog, outcomes: dict[str, Outc
         raise ReconciliationError(f"more than one row of a key in {', '.join(wrong)}")
 
 
-def check_totals(catalog: Catalog, totals: dict[str, dict[str, int]], there: Watermark, run_id: str) -> None:
+def check_totals(
+    catalog: Catalog,
+    totals: dict[str, dict[str, int]],
+    there: Watermark,
+    left: Mapping[str, int | None],
+    run_id: str | None = None,
+) -> None:
     """Compare the classes of all bronze rows with what bronze and silver hold, and record both.
 
-    Every row of bronze is in one class, and every winner and every component is a row of silver or a collision.
+    Every row of bronze is in one class, and every winner and every component is a row of silver or a collision. Both
+    are counted as this run has read and left them: another run may have gone on since.
 
     :param catalog: the catalog.
     :param totals: silver table to class to rows, over all runs.
     :param there: the snapshots of bronze that were read.
-    :param run_id: the run.
+    :param left: silver table name to the snapshot it was left at.
+    :param run_id: the run; None for one that changed nothing, of which nothing is recorded.
     :raises ReconciliationError: when they differ; the counts were recorded.
     """
     rows: list[Count] = []
     wrong = []
     for name, classes in sorted(totals.items()):
         source = by_name(by_name(name).reads[0])
-        seen = there.snapshot(source)
-        stored = load.row_count(catalog, source, seen) if seen is not None else 0
-        placed = sum(load.row_count(catalog, table) for table in _places(by_name(name)))
+        stored = _rows_at(catalog, source, there.snapshot(source))
+        placed = sum(_rows_at(catalog, table, left.get(table.name)) for table in _places(by_name(name)))
         rows += [("total", name, class_, count) for class_, count in sorted(classes.items())]
         rows += [("total", name, STORED, placed), ("total", source.name, STORED, stored)]
         classified = sum(classes.get(class_, 0) for class_ in BRONZE_CLASSES)
         made = classes.get(WINNER, 0) + classes.get(COMPONENT, 0)
         wrong += [f"{source.name}: {classified} classified, {stored} stored"] if classified != stored else []
         wrong += [f"{name}: {made} made, {placed} stored"] if made != placed else []
-    record(catalog, rows, run_id)
+    if run_id is not None:
+        record(catalog, rows, run_id)
     if wrong:
         raise ReconciliationError(
             f"rows went missing or were doubled over all runs ({'; '.join(wrong)})", remedy=RECOMPUTE
         )
+
+
+def _rows_at(catalog: Catalog, table: Table, snapshot: int | None) -> int:
+    """Return the rows a table had at a snapshot; before its first one, none, whatever others have added since."""
+    return load.row_count(catalog, table, snapshot) if snapshot is not None else 0
 
 
 def _places(table: Table) -> tuple[Table, ...]:

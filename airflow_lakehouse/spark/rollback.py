@@ -11,10 +11,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_lakehouse.exceptions import ConfigurationError, DownstreamAheadError, JobError
-from airflow_lakehouse.spark import delta, lineage
+from airflow_lakehouse.exceptions import ConfigurationError, ConflictError, DownstreamAheadError
+from airflow_lakehouse.spark import conflicts, delta, lineage
 from airflow_lakehouse.spark.as_of import find_run
-from airflow_lakehouse.spark.catalog import checkpoint, load_pyiceberg, named, table_names
+from airflow_lakehouse.spark.catalog import checkpoint, load_pyiceberg, named, table_identifiers
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.tables import NAMESPACES, by_name, ops, silver
 
@@ -69,10 +69,8 @@ def roll_back(profile: Profile, run_id: str, names: Iterable[str] = (), *, rebui
         many the next run will load again.
     :raises SnapshotNotFoundError: when the run is not known, or a table no longer has its tag.
     :raises DownstreamAheadError: when tables would be ahead of these, and may not be taken along.
-    :raises JobError: when another run commits meanwhile.
+    :raises ConflictError: when another run commits meanwhile.
     """
-    from pyiceberg.exceptions import CommitFailedException
-
     catalog = load_pyiceberg(profile)
     steps, ledger_at = plan(catalog, run_id, names, rebuild=rebuild)
     files = 0
@@ -83,8 +81,11 @@ def roll_back(profile: Profile, run_id: str, names: Iterable[str] = (), *, rebui
             _move(step)
         if ledger_at is not None:
             files = Ledger(catalog).set_back(ledger_at)
-    except CommitFailedException as error:
-        raise JobError(
+    except Exception as error:
+        if not conflicts.is_conflict(error):
+            raise
+        # Not tried again: what the other run has committed may be ahead of what was just set back.
+        raise ConflictError(
             "another run committed to a table while it was set back",
             remedy="wait until no run is under way, and do it again; it goes on where it was",
         ) from error
@@ -142,14 +143,14 @@ def _chosen(catalog: Catalog, names: Iterable[str]) -> set[str]:
             f"{', '.join(strangers)} cannot be set back alone",
             legal=f"tables of {_BRONZE}, {_SILVER} and {_GOLD}; {_OPS} goes along with {_BRONZE}",
         )
-    return chosen or {name for name in table_names(catalog) if not name.startswith(f"{_OPS}.")}
+    return chosen or {name for name in table_identifiers(catalog) if not name.startswith(f"{_OPS}.")}
 
 
 def _related(catalog: Catalog, chosen: Collection[str]) -> set[str]:
     """Return the tables that may have to go along; others need not even have a tag of the run."""
     layers = {name.partition(".")[0] for name in chosen}
     reached = NAMESPACES if _BRONZE in layers else (_GOLD,) if _SILVER in layers else ()
-    return {name for name in table_names(catalog) if name.partition(".")[0] in reached and name != _AUDIT}
+    return {name for name in table_identifiers(catalog) if name.partition(".")[0] in reached and name != _AUDIT}
 
 
 def _ahead(catalog: Catalog, steps: dict[str, Step], wanted: dict[str, Step], moment: AtRun) -> dict[str, Step]:

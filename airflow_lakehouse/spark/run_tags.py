@@ -13,8 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote, unquote
 
-from airflow_lakehouse.spark import lineage
-from airflow_lakehouse.spark.catalog import find_table, table_names
+from airflow_lakehouse.spark import conflicts, lineage
+from airflow_lakehouse.spark.catalog import find_table, table_identifiers
+from airflow_lakehouse.spark.session import STAMP
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -27,10 +28,9 @@ RETENTION: Final = timedelta(days=30)
 RUN: Final = "run"
 TAG: Final = "tag"
 _PREFIX: Final = f"{RUN}_"
-STAMP: Final = "lakehouse.run-id"
+RUN_ID: Final = f"{STAMP}run-id"
 """Snapshot property: the run that committed it."""
 _MILLISECOND: Final = timedelta(milliseconds=1)
-_ATTEMPTS: Final = 10
 _SHOWN: Final = 5
 
 
@@ -87,7 +87,7 @@ def tag_run(catalog: Catalog, run_id: str, moved: Collection[str] | None = None)
         with table.manage_snapshots() as change:
             change.create_tag(snapshot.snapshot_id, tag, None if is_kept else _age(snapshot.timestamp_ms))
 
-    for identifier in table_names(catalog):
+    for identifier in table_identifiers(catalog):
         _commit(catalog, identifier, put)
 
 
@@ -97,10 +97,10 @@ def has_committed(catalog: Catalog, run_id: str) -> bool:
     :param catalog: the catalog.
     :param run_id: the run.
     """
-    for identifier in table_names(catalog):
+    for identifier in table_identifiers(catalog):
         table = find_table(catalog, identifier)
         snapshot = table.current_snapshot() if table else None
-        if snapshot and snapshot.summary and snapshot.summary.additional_properties.get(STAMP) == run_id:
+        if snapshot and snapshot.summary and snapshot.summary.additional_properties.get(RUN_ID) == run_id:
             return True
     return False
 
@@ -157,7 +157,7 @@ def points(catalog: Catalog) -> list[Point]:
     :param catalog: the catalog.
     """
     tagged: dict[str, list[_Tagged]] = {}
-    for identifier in table_names(catalog):
+    for identifier in table_identifiers(catalog):
         table = find_table(catalog, identifier)
         for tag, one in _tags(identifier, table) if table else ():
             tagged.setdefault(tag, []).append(one)
@@ -215,16 +215,10 @@ def _age(snapshot_ms: int) -> int:
 
 def _commit(catalog: Catalog, identifier: str, change: Callable[[IcebergTable], None]) -> None:
     """Change the references of a table; where another commit came first, of the table as it then is."""
-    from pyiceberg.exceptions import CommitFailedException
 
-    for attempt in range(1, _ATTEMPTS + 1):
+    def once() -> None:
         table = find_table(catalog, identifier)
-        if table is None:
-            return
-        try:
+        if table is not None:
             change(table)
-        except CommitFailedException:
-            if attempt == _ATTEMPTS:
-                raise
-        else:
-            return
+
+    conflicts.retried(once, identifier)

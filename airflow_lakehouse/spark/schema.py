@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.profile import CATALOG_NAME
+from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from airflow_lakehouse.tables import Table
 
+_POLICY: Final = MaintenancePolicy()
 _PROPERTIES: Final = {
     # Version 2: PyIceberg, Athena and the sensors read it; it has the row-level deletes a guarded MERGE needs.
     "format-version": "2",
@@ -23,6 +25,11 @@ _PROPERTIES: Final = {
     "write.metadata.delete-after-commit.enabled": "true",
     "write.metadata.previous-versions-max": "50",
     "commit.retry.num-retries": "10",
+    # Iceberg's half gibibyte is more than most tables here ever hold: all their files would count as small.
+    "write.target-file-size-bytes": str(128 * 2**20),
+    # For whoever else expires snapshots. It does not know what consumers need; our own maintenance does.
+    "history.expire.max-snapshot-age-ms": str(round(_POLICY.snapshot_days * 86_400_000)),
+    "history.expire.min-snapshots-to-keep": str(_POLICY.keep_snapshots),
 }
 
 _BRONZE_PROPERTIES: Final = {
@@ -68,6 +75,9 @@ def insert_new_statement(table: Table, source: str, prune: str = "true") -> str:
 def conform_statement(table: Table, source: str, prune: str = "true") -> str:
     """Return the MERGE that makes the keys of the source look as the source says.
 
+    A row to insert whose key is there by now, because another run was first, takes the place of what is there: passed
+    over, it would be lost although the watermark says that it was seen.
+
     :param table: the target.
     :param source: name of a view with the table's columns and ``_operation``: ``delete``, ``update`` or ``insert``.
     :param prune: as for :func:`insert_new_statement`.
@@ -76,7 +86,7 @@ def conform_statement(table: Table, source: str, prune: str = "true") -> str:
     return (
         f"MERGE INTO {qualified(table)} AS t USING {source} AS s ON {prune} AND {_same(table.key)}\n"
         "WHEN MATCHED AND s._operation = 'delete' THEN DELETE\n"
-        f"WHEN MATCHED AND s._operation = 'update' THEN UPDATE SET {updates}\n"
+        f"WHEN MATCHED AND s._operation <> 'delete' THEN UPDATE SET {updates}\n"
         f"WHEN NOT MATCHED AND s._operation <> 'delete' THEN INSERT {_insert(table)}"
     )
 

@@ -21,6 +21,9 @@ EXTENSIONS: Final = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExte
 SNAPSHOT_PROPERTY: Final = "spark.sql.iceberg.snapshot-property."
 """Prefix of session settings that Iceberg writes into every commit of the session (Iceberg 1.11, Spark 4)."""
 
+STAMP: Final = "lakehouse."
+"""Prefix of what this package writes into the summary of a snapshot."""
+
 
 def catalog_conf(profile: Profile) -> dict[str, str]:
     """Return the settings that make a session see the profile's catalog, as Spark conf.
@@ -59,6 +62,8 @@ def sql_conf() -> dict[str, str]:
         "spark.sql.join.preferSortMergeJoin": "false",
         # Batches for Python are counted in rows unless told otherwise, and ten thousand PDFs are no batch.
         "spark.sql.execution.arrow.maxBytesPerBatch": str(64 * 2**20),
+        # A record with a key that is there twice has a shape all the same, as it has a value for Spark's JSON reader.
+        "spark.sql.variant.allowDuplicateKeys": "true",
         # Staged rows go to one folder a table; with so many files open at once they need not be sorted for it.
         "spark.sql.maxConcurrentOutputFileWriters": "24",
     }
@@ -103,10 +108,10 @@ def stamp(spark: SparkSession, properties: dict[str, str]) -> None:
     """Write properties into the summary of every snapshot this session commits from now on.
 
     :param spark: the session.
-    :param properties: names below ``lakehouse.``.
+    :param properties: names below :data:`STAMP`.
     """
     for name, value in properties.items():
-        spark.conf.set(f"{SNAPSHOT_PROPERTY}lakehouse.{name}", value)
+        spark.conf.set(f"{SNAPSHOT_PROPERTY}{STAMP}{name}", value)
 
 
 def unstamp(spark: SparkSession, properties: dict[str, str]) -> None:
@@ -116,4 +121,4 @@ def unstamp(spark: SparkSession, properties: dict[str, str]) -> None:
     :param properties: as given to :func:`stamp`.
     """
     for name in properties:
-        spark.conf.unset(f"{SNAPSHOT_PROPERTY}lakehouse.{name}")
+        spark.conf.unset(f"{SNAPSHOT_PROPERTY}{STAMP}{name}")

@@ -11,7 +11,7 @@ from functools import reduce
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import conform, delta, orphans, totals
-from airflow_lakehouse.spark.transforms import fhir, versions
+from airflow_lakehouse.spark.transforms import fhir, subjects, versions
 from airflow_lakehouse.spark.transforms.observation import observations, with_components
 from airflow_lakehouse.tables import bronze, by_name, silver
 from airflow_lakehouse.tables.privacy import ORDERING
@@ -98,7 +98,8 @@ def _affected(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Wa
 
 def _read(work: Work, ids: DataFrame | None, name: str) -> tuple[DataFrame, dict[str, int]]:
     """Return the current observations and components, read once and kept, and how all rows were classified."""
-    rows, counts = conform.current(work, conform.only(work.live(SOURCE), ids), silver.KEEP_NEWEST, name)
+    live = conform.only(work.live(SOURCE), ids)
+    rows, counts = conform.current(work, live, silver.KEEP_NEWEST, name, subjects.REFERRED)
     made = with_components(observations(rows))
     # What decides who holds a key stays true until that is decided.
     settled = [column for column in silver.OBSERVATION.column_names if column not in ORDERING]

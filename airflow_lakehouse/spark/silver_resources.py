@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import conform, delta, orphans, totals
-from airflow_lakehouse.spark.transforms import versions
+from airflow_lakehouse.spark.transforms import subjects, versions
 from airflow_lakehouse.spark.transforms.condition import conditions
 from airflow_lakehouse.spark.transforms.encounter import encounters
 from airflow_lakehouse.spark.transforms.patient import patients
@@ -27,15 +27,17 @@ class ResourceTable:
     :param target: the silver table; its key is the source system and the resource's id.
     :param source: the bronze table.
     :param transform: reads the resources.
+    :param about: whom they are about.
     """
 
     target: Table
     source: Table
     transform: Transform
+    about: subjects.Subject = subjects.REFERRED
 
 
 RESOURCE_TABLES: Final = (
-    ResourceTable(silver.PATIENT, bronze.PATIENT, patients),
+    ResourceTable(silver.PATIENT, bronze.PATIENT, patients, subjects.PATIENT),
     ResourceTable(silver.ENCOUNTER, bronze.ENCOUNTER, encounters),
     ResourceTable(silver.CONDITION, bronze.CONDITION, conditions),
 )
@@ -52,7 +54,7 @@ def refresh(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: 
     target = made.target
     ids = _affected(work, made, seen, now)
     rows, counts = conform.current(
-        work, conform.only(work.live(made.source), ids), target.keep or silver.KEEP_NEWEST, target.name
+        work, conform.only(work.live(made.source), ids), target.keep or silver.KEEP_NEWEST, target.name, made.about
     )
     made_rows = work.private(target, made.transform(rows).select(*target.column_names), target.column_names)
     wanted = work.keep(made_rows, f"{target.name}_wanted")

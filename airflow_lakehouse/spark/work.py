@@ -9,7 +9,7 @@ from airflow_lakehouse.spark import delta, load, schema
 from airflow_lakehouse.tables.bronze import FILE_KEY
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyiceberg.catalog import Catalog
     from pyspark.sql import DataFrame, SparkSession
@@ -29,6 +29,8 @@ class Work:
     :param bronze: what there is in bronze; every table is read as of its snapshot in it, however long the run takes.
     :param full: recompute everything from bronze.
     :param privacy: how silver is de-identified; None where it is not.
+    :param began: silver table name to its snapshot when its watermark was read; a commit on any other is a conflict.
+    :param left: silver table name to the snapshot this run made of it; filled as it goes.
     """
 
     spark: SparkSession
@@ -38,6 +40,8 @@ class Work:
     bronze: delta.Watermark = field(default_factory=lambda: delta.Watermark({}, delta.digest(())))
     full: bool = False
     privacy: Privacy | None = None
+    began: Mapping[str, int | None] = field(default_factory=dict)
+    left: dict[str, int | None] = field(default_factory=dict)
 
     def read(self, table: Table) -> DataFrame:
         """Return a table.

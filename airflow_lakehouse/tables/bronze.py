@@ -33,6 +33,9 @@ PROVENANCE: Final = (
 FLAGS: Final = Column(
     "flags", "array<string>", "UPPER_SNAKE codes of what was odd about the row; empty when nothing was"
 )
+RESCUED: Final = Column(
+    "_rescued", "string", "JSON object of path to exact text: what FHIR R4 does not name in the body; null where all is"
+)
 
 
 def _fhir(resource_type: str, name: str) -> Table:
@@ -49,6 +52,7 @@ def _fhir(resource_type: str, name: str) -> Table:
             Column("bundle_refs", "map<string,string>", "References the record's Bundle resolves: urn to Type/id"),
             Column("body", "string", "Exact source text of the resource"),
             Column("body_sha256", "string", "Hex sha256 of the body"),
+            RESCUED,
             FLAGS,
             *PROVENANCE,
         ),

@@ -71,6 +71,18 @@ YEAR_TEXT: Final = Rule("year_text")
 _PATIENT: Final = Rule("id", "Patient")
 _ENCOUNTER: Final = Rule("id", "Encounter")
 
+
+def _as_sent(stem: str) -> dict[str, Rule]:
+    """Return what becomes of that which is kept beside an instant; the offset tells a place, and goes."""
+    precision = f"{stem}_precision"
+    return {
+        f"{stem}_text": YEAR_TEXT,
+        precision: Rule("precision"),
+        f"{stem}_low": Rule("first", precision),
+        f"{stem}_high": Rule("last", precision),
+    }
+
+
 ORDERING: Final = {"version_id": DROP, "last_updated": TIME, "source_uri": Rule("id", "File")}
 """Columns that decide which row wins, and therefore are true until it is known."""
 _LINEAGE: Final = {
@@ -91,6 +103,7 @@ _PATIENT_RULES: Final = {
     "birth_date_high": Rule("birth_last", "birth_date_precision"),
     "deceased": KEEP,
     "deceased_time": TIME,
+    **_as_sent("deceased_time"),
     "race": KEEP,
     "ethnicity": KEEP,
     "birth_sex": TOKEN,
@@ -109,9 +122,9 @@ _ENCOUNTER_RULES: Final = {
     "class_system": TOKEN,
     "type_code": TOKEN,
     "period_start": TIME,
-    "period_start_text": YEAR_TEXT,
+    **_as_sent("period_start"),
     "period_end": TIME,
-    "period_end_text": YEAR_TEXT,
+    **_as_sent("period_end"),
     "length_of_stay_hours": KEEP,
     "part_of_id": _ENCOUNTER,
     "service_provider_id": Rule("id", "Organization"),
@@ -125,10 +138,7 @@ _OBSERVATION_RULES: Final = {
     "obs_time": Rule("grain_time"),
     "obs_code": Rule("code", "obs_code_system"),
     "obs_code_system": TOKEN,
-    "obs_time_text": YEAR_TEXT,
-    "obs_time_precision": Rule("precision"),
-    "obs_time_low": Rule("first", "obs_time_precision"),
-    "obs_time_high": Rule("last", "obs_time_precision"),
+    **_as_sent("obs_time"),
     "obs_time_source": KEEP,
     "observation_id": KEEP,
     "parent_observation_id": KEEP,
@@ -159,9 +169,11 @@ _CONDITION_RULES: Final = {
     "clinical_status": TOKEN,
     "verification_status": TOKEN,
     "onset_time": TIME,
-    "onset_text": YEAR_TEXT,
+    **_as_sent("onset"),
     "abatement_time": TIME,
+    **_as_sent("abatement"),
     "recorded_time": TIME,
+    **_as_sent("recorded"),
     "codings": CODINGS,
     "subject": REFERENCE,
     "encounter": REFERENCE,

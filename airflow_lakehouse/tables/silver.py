@@ -40,6 +40,17 @@ CODINGS: Final = Column(
 )
 
 
+def _as_sent(stem: str, what: str) -> tuple[Column, ...]:
+    """Return what is kept beside an instant: https://hl7.org/fhir/R4/datatypes.html#dateTime."""
+    return (
+        Column(f"{stem}_text", "string", f"{what} exactly as sent"),
+        Column(f"{stem}_precision", "string", "How exactly that tells it: year, month, day, second or fraction"),
+        Column(f"{stem}_offset", "string", "Offset from UTC as sent, Z or +hh:mm; null where none was"),
+        Column(f"{stem}_low", "timestamp", "Earliest instant the text allows"),
+        Column(f"{stem}_high", "timestamp", "Latest instant the text allows"),
+    )
+
+
 def _reference(name: str, what: str) -> Column:
     return Column(name, REFERENCE, f"Reference to {what}: kind, type, id, base URL and version, whatever its form")
 
@@ -63,6 +74,7 @@ PATIENT: Final = Table(
         Column("birth_date_high", "date", "Latest day the text allows"),
         Column("deceased", "boolean", "Whether the patient died; null where the source does not say"),
         Column("deceased_time", "timestamp", "When, where known to the day"),
+        *_as_sent("deceased_time", "Time of death"),
         Column("race", "array<string>", "US Core race codes, OMB categories first"),
         Column("ethnicity", "array<string>", "US Core ethnicity codes, OMB categories first"),
         Column("birth_sex", "string", "US Core birth sex"),
@@ -98,9 +110,9 @@ ENCOUNTER: Final = Table(
         Column("type_code", "string", "First type code"),
         Column("type_text", "string", "Type in words"),
         Column("period_start", "timestamp", "Start"),
-        Column("period_start_text", "string", "Start exactly as sent"),
+        *_as_sent("period_start", "Start"),
         Column("period_end", "timestamp", "End; null while the encounter is open"),
-        Column("period_end_text", "string", "End exactly as sent"),
+        *_as_sent("period_end", "End"),
         Column("length_of_stay_hours", "double", "End minus start, hours; null when open, partial or reversed"),
         Column("part_of_id", "string", "Encounter this one is part of", refers_to=_ENCOUNTER_NAME),
         Column("service_provider_id", "string", "Organization that provides it"),
@@ -120,10 +132,7 @@ _OBSERVATION: Final = (
     Column("obs_code", "string", "Code: the LOINC coding, else the first coding, else the text"),
     Column("obs_code_system", "string", "Code system of obs_code"),
     Column("obs_code_text", "string", "The code in words"),
-    Column("obs_time_text", "string", "Time exactly as sent"),
-    Column("obs_time_precision", "string", "year, month, day, second or fraction"),
-    Column("obs_time_low", "timestamp", "Earliest instant the text allows"),
-    Column("obs_time_high", "timestamp", "Latest instant the text allows"),
+    *_as_sent("obs_time", "Time"),
     Column("obs_time_source", "string", "Element the time comes from: effectiveDateTime, effectiveInstant ..."),
     Column(
         "observation_id", "string", "FHIR logical id; a component's is its parent's, '#' and its place", required=True
@@ -134,7 +143,7 @@ _OBSERVATION: Final = (
     Column("category", "string", "First category code"),
     Column("value_type", "string", "Quantity, CodeableConcept, string ...: the X of value[x]"),
     Column("value_number", "decimal(38,12)", "Numeric value; exact text in value_text"),
-    Column("value_text", "string", "Value exactly as sent"),
+    Column("value_text", "string", "Value exactly as sent; of one with parts its JSON, without white space"),
     Column("comparator", "string", "<, <=, >= or >"),
     Column("unit", "string", "Unit in words"),
     Column("unit_code", "string", "Unit code"),
@@ -190,9 +199,11 @@ CONDITION: Final = Table(
         Column("clinical_status", "string", "active, recurrence, relapse, inactive, remission, resolved"),
         Column("verification_status", "string", "unconfirmed, provisional, differential, confirmed, refuted ..."),
         Column("onset_time", "timestamp", "Onset, where known to the day"),
-        Column("onset_text", "string", "Onset exactly as sent"),
+        *_as_sent("onset", "Onset"),
         Column("abatement_time", "timestamp", "Abatement, where known to the day"),
+        *_as_sent("abatement", "Abatement"),
         Column("recorded_time", "timestamp", "When it was recorded"),
+        *_as_sent("recorded", "Time of recording"),
         CODINGS,
         _reference("subject", "who has it"),
         _reference("encounter", "the encounter it was recorded in"),

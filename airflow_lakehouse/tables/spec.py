@@ -16,7 +16,7 @@ from airflow_lakehouse.exceptions import TableContractError
 
 NAMESPACES: Final = ("bronze", "silver", "gold", "ops")
 
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_NAME = re.compile(r"_?[a-z][a-z0-9_]*")
 _SCALAR = r"(?:string|boolean|int|long|double|date|timestamp|binary|decimal\(\d+,\d+\))"
 _FIELD = rf"[a-z][a-z0-9_]*:{_SCALAR}"
 _STRUCT = rf"struct<{_FIELD}(?:,{_FIELD})*>"

@@ -1,4 +1,4 @@
-"""Pytest fixtures: a lakehouse in a temporary folder, and Spark sessions on it."""
+"""Pytest fixtures: a lakehouse in a temporary folder, Spark sessions on it, and an S3 that misbehaves."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from airflow_lakehouse.spark.connect_server import Server
+    from airflow_lakehouse.testing.s3_faults import S3Faults
 
 
 @pytest.fixture
@@ -46,3 +47,27 @@ def lakehouse_spark(lakehouse_profile: Profile, lakehouse_engine: Server) -> Ite
     create_local_catalog(lakehouse_profile)
     with open_session(lakehouse_profile, lakehouse_engine.remote) as spark:
         yield spark
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """Return the address of a real S3 server that runs for the session; ``LAKEHOUSE_TEST_S3`` names another."""
+    from airflow_lakehouse.testing import s3_server as server
+
+    with server.s3_server() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def s3_faults(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Faults]:
+    """Return a proxy before :func:`s3_server` that makes no faults until it is told to.
+
+    For the test, ``AWS_ENDPOINT_URL`` and credentials lead boto3, Arrow and PyIceberg to it.
+    """
+    from airflow_lakehouse.testing.s3_faults import s3_fault_proxy
+    from airflow_lakehouse.testing.s3_server import CREDENTIALS
+
+    with s3_fault_proxy(s3_server) as faults:
+        for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": faults.endpoint}.items():
+            monkeypatch.setenv(name, value)
+        yield faults

@@ -30,6 +30,7 @@ def test_every_example_dag_parses() -> None:
     models = [task for task in dag.tasks if task.task_id.endswith(".run")]
     assert len(models) == 4
     assert all(task.retries for task in models)
+    assert [task.task_id for task in bag.dags["lakehouse_maintenance"].tasks] == ["maintain"]
 
 
 def test_without_cosmos_the_dag_still_parses() -> None:

@@ -72,7 +72,7 @@ class Up:
     def wait_for_dag(self) -> None:
         """Wait until the scheduler knows the DAG."""
         deadline = time.monotonic() + 120
-        while not self.ask("/api/v2/dags")["dags"]:
+        while "lakehouse" not in {dag["dag_id"] for dag in self.ask("/api/v2/dags")["dags"]}:
             assert time.monotonic() < deadline
             time.sleep(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -97,6 +98,41 @@ def test_keys_that_are_doubled_or_spelled_otherwise(warehouse: Profile, tmp_path
     assert set(_counted(warehouse)) == {("default", "Patient.Gender"), ("default", "Patient.ID")}
 
 
+def _rescued(profile: Profile, table: str = bronze.PATIENT.name) -> dict[str, Any]:
+    return {row["resource_id"]: row["_rescued"] and json.loads(row["_rescued"]) for row in read_rows(profile, table)}
+
+
+def test_what_no_schema_names_is_set_apart(warehouse: Profile, tmp_path: Path) -> None:
+    """Unknown fields, fields of another kind and extensions stand in ``_rescued`` as they were sent, with their places.
+
+    So does what is in a record with a key twice; records in which all is known have null there.
+    """
+    mother = {"url": MOTHER, "valueString": "Ann"}
+    write_lines(
+        tmp_path / "drop/1.ndjson",
+        b'{"resourceType":"Patient","id":"a","nickname":12345678901234567890.120,"name":[{"family":"A"},{"nick":{}}]}',
+        _patient("b", birthDate="1970-01-01"),
+        _patient("c", birthDate=1970, extension=[mother]),
+        b'{"resourceType":"Patient","id":"d","name":[{"family":"A","family":"B"}],"x":1}',
+        {"resourceType": "Encounter", "id": "e", "class": [{"code": "AMB"}]},
+        {"resourceType": "Novelty", "id": "f", "x": 1},
+        _patient("x") | {"resourceType": "Condition"},
+    )
+    load(warehouse, tmp_path / "drop")
+    assert _rescued(warehouse) == {
+        "a": {"Patient.nickname": 12345678901234567890.120, "Patient.name[1].nick": {}},
+        "b": None,
+        "c": {"Patient.birthDate": 1970, "Patient.extension[0]": mother},
+        "d": {"Patient.x": 1},
+    }
+    (text,) = (row["_rescued"] for row in read_rows(warehouse, bronze.PATIENT.name) if row["resource_id"] == "a")
+    assert '"Patient.nickname": 12345678901234567890.120' in text
+    assert _rescued(warehouse, bronze.ENCOUNTER.name) == {"e": {"Encounter.class": [{"code": "AMB"}]}}
+    assert _rescued(warehouse, bronze.OTHER.name) == {"f": None}
+    assert _rescued(warehouse, bronze.CONDITION.name) == {"x": None}
+    assert ("default", "Patient.x") in _counted(warehouse)
+
+
 def test_a_modifier_in_a_part_holds_the_row_back(warehouse: Profile, tmp_path: Path) -> None:
     """A modifierExtension below the root counts as one at the root; its name in a text does not."""
     modifier = [{"url": "http://x.org/not", "valueBoolean": True}]
@@ -105,8 +141,11 @@ def test_a_modifier_in_a_part_holds_the_row_back(warehouse: Profile, tmp_path: P
         _patient("m1", contact=[{"modifierExtension": modifier}]),
         _patient("m2", contact=[{"modifierExtension": []}]),
         _patient("m3", name=[{"family": "modifierExtension: OBJECT"}]),
+        b'{"resourceType":"Patient","id":"m4","contact":[{"modifierExtension":[{"url":"x"}],"gender":"a","gender":"b"}]}',
+        b'{"resourceType":"Patient","id":"m5","contact":[{"modifier\\u0045xtension":[{"url":"x"}]}]}',
     )
     load(warehouse, tmp_path / "drop")
     flags = {row["resource_id"]: row["flags"] for row in read_rows(warehouse, bronze.PATIENT.name)}
-    assert flags == {"m1": ["UNKNOWN_MODIFIER"], "m2": [], "m3": []}
+    held = ["UNKNOWN_MODIFIER"]
+    assert flags == {"m1": held, "m2": [], "m3": [], "m4": held, "m5": held}
     assert {row["patient_id"] for row in read_rows(warehouse, "silver_dim_patient")} == {"m2", "m3"}

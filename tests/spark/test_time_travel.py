@@ -13,9 +13,11 @@ from airflow_lakehouse.cli import main
 from airflow_lakehouse.cli.runs import list_runs
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import DownstreamAheadError, SnapshotNotFoundError
-from airflow_lakehouse.spark.catalog import load_pyiceberg, table_names
+from airflow_lakehouse.spark.catalog import load_pyiceberg, table_identifiers
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
-from airflow_lakehouse.spark.ledger import DISCOVERED
+from airflow_lakehouse.spark.ledger_rows import DISCOVERED
+from airflow_lakehouse.spark.maintenance.plan import COMPACT, EXPIRE
+from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 from airflow_lakehouse.spark.rollback import roll_back
 from airflow_lakehouse.tables import bronze, silver
 from tests.spark.helpers import load, silver_content, write_lines
@@ -66,7 +68,7 @@ def _refs(profile: Profile) -> dict[str, dict[str, int]]:
     catalog = load_pyiceberg(profile)
     return {
         name: {tag: ref.snapshot_id for tag, ref in catalog.load_table(name).refs().items()}
-        for name in table_names(catalog)
+        for name in table_identifiers(catalog)
     }
 
 
@@ -128,6 +130,23 @@ def test_what_is_rolled_back_is_loaded_again_once(
     assert (loaded.files["loaded"], loaded.files["skipped"], conformed.reconciled) == (2, 0, True)
     assert _everything(warehouse) == before
     assert load(warehouse, two_runs)[1].status == "unchanged"
+
+
+def test_maintenance_leaves_every_run_to_go_back_to(warehouse: Profile, two_runs: Path) -> None:
+    """Compacted and expired as hard as can be, both runs are read, gone back to, and loaded forward from, as before."""
+    before = _everything(warehouse)
+    names = [table.identifier for table in (*bronze.TABLES, *silver.TABLES)]
+    runs = {run: _held(warehouse, *names, as_of=run) for run in ("one", "two")}
+    tags = list_runs(warehouse)
+    strict = MaintenancePolicy(min_input_files=2, snapshot_days=0, keep_snapshots=1, min_expired=1)
+    done = {step["action"] for step in run_job("maintain", JobArguments(warehouse, policy=strict)).steps}
+    assert done >= {COMPACT, EXPIRE}
+    assert list_runs(warehouse) == tags, "maintenance changes no row, and tags nothing"
+    assert {run: _held(warehouse, *names, as_of=run) for run in runs} == runs
+    roll_back(warehouse, "one")
+    assert _held(warehouse, *names) == runs["one"]
+    load(warehouse, two_runs, run_id="three")
+    assert _everything(warehouse) == before
 
 
 def test_a_rollback_can_be_undone(warehouse: Profile, two_runs: Path) -> None:

@@ -58,13 +58,18 @@ def _expected(rows: list[tuple[Any, ...]]) -> dict[int, str]:
         for row in rivals:
             row["at"] = (row["last_updated"] or low, int(row["version_id"]) if _is_number(row["version_id"]) else -1)
         for row in rivals:
-            known = max(one["at"] for one in rivals if one["ingested_at"] <= row["ingested_at"])
-            is_timeless = row["deleted"] and row["at"] == (low, -1)
-            row["place"] = (*(known if is_timeless else row["at"]), is_timeless and known > (low, -1))
+            there = [one for one in rivals if not (one["deleted"] and one["at"][0] == low)]
+            before = [one["at"] for one in there if one["ingested_at"] <= row["ingested_at"]]
+            known = max(before, default=(low, -1))
+            version = row["at"][1]
+            is_timeless = row["deleted"] and row["at"][0] == low
+            is_after = is_timeless and known > (low, -1) and (version == -1 or version >= known[1])
+            row["place"] = (known[0], max(version, known[1]), True) if is_after else (*row["at"], False)
         rivals.sort(
             key=lambda row: (
                 row["place"],
                 row["ingested_at"],
+                row["deleted"],
                 row["body_sha256"],
                 row["source_row"],
             )

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.parsers.fhir import json_spans
 from airflow_lakehouse.parsers.fhir.json_spans import MalformedJsonError, Span
+from airflow_lakehouse.parsers.fhir.layout import is_at_end, resource_type
 from airflow_lakehouse.parsers.fhir.reasons import (
+    AMBIGUOUS_ENTRY,
     CONDITIONAL_DELETE,
     EMPTY_ENTRY,
     INVALID_JSON,
@@ -35,11 +37,12 @@ DELETED_AT: Final = "deleted_at"
 DELETED_VERSION: Final = "deleted_version"
 """Attribute: version the deletion made, as the entry says it."""
 FULL_URL_ID: Final = "full_url_id"
-"""Attribute: uuid or oid of the entry's fullUrl, for a resource without id."""
+"""Attribute: id in the entry's fullUrl or request, for a resource without id."""
 
 _URN: Final = re.compile(r"urn:(?:uuid|oid):([0-9A-Za-z.\-]+)")
 _ETAG: Final = re.compile(r'(?:W/)?"?([A-Za-z0-9\-.]{1,64})"?')
-_DELETE: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})/?$")
+# Ids are taken as they come: one that FHIR does not allow was loaded, and can be deleted.
+_NAMED: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([^/?#|\s]+)/?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,7 @@ class _Entry:
     place: Span
     resource: Span | None
     content: dict[str, Any]
+    type: str = ""
 
 
 def cut_bundle(text: str) -> Iterator[Record | Rejected]:
@@ -60,11 +64,14 @@ def cut_bundle(text: str) -> Iterator[Record | Rejected]:
     if not entries and rest is None:
         yield Record(0, _bytes(text))
     known = _full_urls(entry for entry in entries if not isinstance(entry, Rejected))
+    made_at = (
+        _made_at(text) if any(not isinstance(entry, Rejected) and not entry.resource for entry in entries) else None
+    )
     for number, entry in enumerate(entries, 1):
         if isinstance(entry, Rejected):
             yield entry
         else:
-            yield _record(number, text, entry, known)
+            yield _record(number, text, entry, known, made_at)
     if rest is not None:
         yield rest
 
@@ -82,7 +89,7 @@ def _entries(text: str) -> tuple[list[_Entry | Rejected], Rejected | None]:
                 found.append(_entry(len(found) + 1, text, span))
                 place = span.end
     except MalformedJsonError as error:
-        reason = TRUNCATED_JSON if error.place >= len(text.rstrip()) - 1 else INVALID_JSON
+        reason = TRUNCATED_JSON if is_at_end(error, text) else INVALID_JSON
         return found, Rejected(len(found) + 1, reason, str(error), _bytes(text[place:]))
     return found, None
 
@@ -90,36 +97,62 @@ def _entries(text: str) -> tuple[list[_Entry | Rejected], Rejected | None]:
 def _entry(number: int, text: str, span: Span) -> _Entry | Rejected:
     if text[span.start] != "{":
         return Rejected(number, NOT_AN_OBJECT, "the entry is not an object", _bytes(span.of(text)))
-    content = json.loads(span.of(text))
-    for name, place in json_spans.members(text, span.start):
-        if name == "resource":
-            return _Entry(span, json_spans.value_span(text, place), content)
-    return _Entry(span, None, content)
+    content = json_spans.value(text, span.start)
+    found = [
+        json_spans.value_span(text, place)
+        for name, place in json_spans.members(text, span.start)
+        # One that is null says nothing, as if it were not there.
+        if name == "resource" and text[place] != "n"
+    ]
+    if len(found) > 1:
+        return Rejected(number, AMBIGUOUS_ENTRY, "the entry has several resources", _bytes(span.of(text)))
+    if found and text[found[0].start] != "{":
+        return Rejected(number, NOT_AN_OBJECT, "the entry's resource is not an object", _bytes(span.of(text)))
+    resource = found[0] if found else None
+    return _Entry(span, resource, content, (resource_type(resource.of(text)) or "") if resource else "")
 
 
-def _record(number: int, text: str, entry: _Entry, known: dict[str, str]) -> Record | Rejected:
+def _record(number: int, text: str, entry: _Entry, known: dict[str, str], made_at: str | None) -> Record | Rejected:
     if entry.resource is None:
-        body = _bytes(entry.place.of(text))
-        url = _deleted_url(entry.content)
-        target = _DELETE.match(url or "")
-        if target is None and "?" in (url or ""):
-            return Rejected(number, CONDITIONAL_DELETE, "the entry deletes what a search finds", body)
-        if target is None:
-            return Rejected(number, EMPTY_ENTRY, "the entry has neither a resource nor a deletion", body)
-        return Record(number, body, attributes={DELETED: f"{target[1]}/{target[2]}", **_deletion(entry.content, text)})
+        return _deleted(number, _bytes(entry.place.of(text)), entry.content, made_at)
     body_text = entry.resource.of(text)
     attributes: dict[str, str] = {}
     refs = {urn: known[urn] for urn in sorted({found[0] for found in _URN.finditer(body_text)}) if urn in known}
     if refs:
         attributes[REFS] = json.dumps(refs, separators=(",", ":"))
-    full_url, resource = entry.content.get("fullUrl"), entry.content["resource"]
-    wants_id = isinstance(resource, dict) and not resource.get("id")
-    if wants_id and isinstance(full_url, str) and _URN.fullmatch(full_url):
-        attributes[FULL_URL_ID] = _without_urn(full_url)
+    resource = entry.content["resource"]
+    own = _id_of(entry)
+    if own and isinstance(resource, dict) and not resource.get("id"):
+        attributes[FULL_URL_ID] = own
     return Record(number, _bytes(body_text), attributes=attributes or None)
 
 
-def _deletion(content: dict[str, Any], text: str) -> dict[str, str]:
+def _deleted(number: int, body: bytes, content: dict[str, Any], made_at: str | None) -> Record | Rejected:
+    url = _deleted_url(content)
+    target = _NAMED.fullmatch(url or "")
+    if target is None and "?" in (url or ""):
+        return Rejected(number, CONDITIONAL_DELETE, "the entry deletes what a search finds", body)
+    if target is None:
+        return Rejected(number, EMPTY_ENTRY, "the entry has neither a resource nor a deletion", body)
+    return Record(number, body, attributes={DELETED: f"{target[1]}/{target[2]}", **_deletion(content, made_at)})
+
+
+def _id_of(entry: _Entry) -> str | None:
+    """Return the id that an entry gives its resource: in its fullUrl, else in the URL it was put to."""
+    request = entry.content.get("request")
+    put = isinstance(request, dict) and request.get("method") == "PUT"
+    for url in (entry.content.get("fullUrl"), request.get("url") if isinstance(request, dict) and put else None):
+        if not isinstance(url, str):
+            continue
+        if _URN.fullmatch(url):
+            return _without_urn(url)
+        named = _NAMED.fullmatch(url)
+        if named and named[1] == entry.type:
+            return named[2]
+    return None
+
+
+def _deletion(content: dict[str, Any], made_at: str | None) -> dict[str, str]:
     """Return when a resource was deleted, and as which version.
 
     A history says it of each entry. The ``deleted`` files of a bulk export say it of the Bundle: that was the state
@@ -127,10 +160,11 @@ def _deletion(content: dict[str, Any], text: str) -> dict[str, str]:
     """
     response = content.get("response")
     said = response if isinstance(response, dict) else {}
-    at = said.get("lastModified") or _made_at(text)
+    at = said.get("lastModified") or made_at
     etag = _ETAG.fullmatch(str(said.get("etag") or ""))
     found = {DELETED_AT: at, DELETED_VERSION: etag[1] if etag else None}
-    return {name: value for name, value in found.items() if isinstance(value, str)}
+    # What is not ASCII is no time, and may be what no text column can hold.
+    return {name: value for name, value in found.items() if isinstance(value, str) and value.isascii()}
 
 
 def _made_at(text: str) -> str | None:
@@ -139,7 +173,7 @@ def _made_at(text: str) -> str | None:
     with suppress(MalformedJsonError):
         for name, start in json_spans.members(text, 0):
             if name in ("timestamp", "meta"):
-                value = json.loads(json_spans.value_span(text, start).of(text))
+                value = json_spans.value(text, start)
                 at = value.get("lastUpdated") if isinstance(value, dict) else value
                 found[name] = str(at or "")
     return found.get("timestamp") or found.get("meta") or None

@@ -1,19 +1,20 @@
 """Cutting a file into records: the exact bytes of each resource, and nothing else.
 
-Shapes are told apart by content. A file whose first line is a whole JSON object is read line by line; anything
-else is one document: a resource, an array of resources, or a Bundle. Whatever cannot be cut becomes a reject with
-its bytes, and what comes before and after it still loads.
+Shapes are told apart by content (:mod:`airflow_lakehouse.parsers.fhir.layout`). A file with a record a line is read
+line by line; anything else is one document: a resource, an array of resources, or a Bundle. Whatever cannot be cut
+becomes a reject with its bytes, and what comes before and after it still loads.
 """
 
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from airflow_lakehouse.parsers.fhir import json_spans
 from airflow_lakehouse.parsers.fhir.bundle import cut_bundle
 from airflow_lakehouse.parsers.fhir.json_spans import MalformedJsonError
+from airflow_lakehouse.parsers.fhir.layout import BLANK, BOM, is_at_end, is_line_file, read_head, resource_type, text_of
 from airflow_lakehouse.parsers.fhir.reasons import (
     EMPTY_FILE,
     INVALID_JSON,
@@ -27,12 +28,11 @@ from airflow_lakehouse.parsing.model import Record, Rejected
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BOM: Final = b"\xef\xbb\xbf"
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _BUNDLE: Final = b'"Bundle"'
-_LINE_BLANK: Final = b" \t\r\n"
+_ESCAPED_LETTER: Final = re.compile(rb"\\u00[4-7]")
 _BLOCK_BYTES: Final = 2**22
-_NO_BRACES: Final = bytes(byte for byte in range(256) if byte not in b"{}\n")
+_NO_STRUCTURE: Final = bytes(byte for byte in range(256) if byte not in b'{}"\n')
 _USUAL_DEPTH: Final = 64
 
 
@@ -41,58 +41,17 @@ def cut(stream: BinaryIO) -> Iterator[Record | Rejected]:
 
     :param stream: the file's bytes, unzipped.
     """
-    first, before = _first_line(stream)
-    if first is None:
+    head = read_head(stream)
+    if not head.lines:
         yield Rejected(0, EMPTY_FILE, "the file holds no record", b"")
-        return
-    if first.startswith(_UTF16):
-        yield Rejected(0, INVALID_UTF8, "the file is UTF-16, not UTF-8", _kept(first + stream.read()))
-        return
-    following = _next_line(stream)
-    if following is not None and _is_line_file(first, following[1]):
-        yield from _cut_line(before, first.strip(_LINE_BLANK))
-        yield from _cut_line(before + following[0], following[1].strip(_LINE_BLANK))
-        yield from _cut_lines(before + following[0], stream)
-        return
-    rest = b"" if following is None else b"\n" * (following[0] - 1) + following[1] + stream.read()
-    yield from cut_document(first + rest)
-
-
-def _first_line(stream: BinaryIO) -> tuple[bytes | None, int]:
-    number = 0
-    for line in stream:
-        number += 1
-        text = line.removeprefix(BOM) if number == 1 else line
-        if text.strip():
-            return text, number
-    return None, number
-
-
-def _next_line(stream: BinaryIO) -> tuple[int, bytes] | None:
-    """Return the next line that is not blank, with its distance; None at the end of the file."""
-    for distance, line in enumerate(stream, 1):
-        if line.strip():
-            return distance, line
-    return None
-
-
-def _is_line_file(first: bytes, second: bytes) -> bool:
-    """Tell an NDJSON file from one document, by its first two lines that are not blank.
-
-    A pretty-printed document opens with a line that ends in an opening bracket or a comma. So may a broken first
-    record: then the line after it is a whole resource, which no document has in that place.
-    """
-    if _is_whole_object(first):
-        return True
-    return (
-        not first.lstrip().startswith(b"[") and _is_whole_object(second) and _resource_type(_text(second)) is not None
-    )
-
-
-def _is_whole_object(line: bytes) -> bool:
-    """Tell whether a line is a JSON object by itself, or at least looks like a broken one."""
-    text = line.strip()
-    return text.startswith(b"{") and len(text) > 1 and not text.endswith((b"{", b"[", b",", b":"))
+    elif head.content.startswith(_UTF16):
+        yield Rejected(0, INVALID_UTF8, "the file is UTF-16, not UTF-8", _kept(head.content + stream.read()))
+    elif is_line_file(head):
+        for number, line in head.lines:
+            yield from _cut_line(number, line)
+        yield from _cut_lines(head.read, stream)
+    else:
+        yield from cut_document(head.content + stream.read())
 
 
 def _cut_lines(number: int, stream: BinaryIO) -> Iterator[Record | Rejected]:
@@ -106,7 +65,7 @@ def _cut_lines(number: int, stream: BinaryIO) -> Iterator[Record | Rejected]:
         is_plain = _is_plain(block)
         for line in block.split(b"\n"):
             number += 1
-            body = line.strip(_LINE_BLANK)
+            body = line.strip(BLANK)
             if is_plain and body[:1] == b"{" and body[-1:] == b"}":
                 yield Record(number, body)
             elif body:
@@ -115,17 +74,29 @@ def _cut_lines(number: int, stream: BinaryIO) -> Iterator[Record | Rejected]:
 
 def _is_plain(block: bytes) -> bool:
     """Tell whether no line of a block needs a second look, but for what stands before and behind its object."""
-    return _are_objects(block) and _BUNDLE not in block and (block.isascii() or _is_utf8(block))
+    return _are_objects(block) and not _may_be_bundle(block) and (block.isascii() or _is_utf8(block))
+
+
+def _may_be_bundle(lines: bytes) -> bool:
+    """Tell whether a Bundle may be among lines; a letter of its name may be written as an escape."""
+    return _BUNDLE in lines or (b"\\u00" in lines and _ESCAPED_LETTER.search(lines) is not None)
 
 
 def _are_objects(lines: bytes) -> bool:
-    """Tell, by its braces alone, whether each line holds one object.
+    """Tell, by its quotes and braces alone, whether each line holds one object.
 
     Spark's JSON reader stops after the first object and ignores what follows it: a second object on the line, or a
-    brace too many, would vanish without a trace. Braces within strings make a line look odd that is not; the strict
-    reading then says so.
+    brace too many, would vanish without a trace. Lines with braces within strings are told to be odd; the strict
+    reading then says what they are.
     """
-    braces = lines.translate(None, _NO_BRACES)
+    if b"\\" in lines:
+        # What is escaped ends no string. Pairs first: behind an even number of backslashes, a quote is one.
+        lines = lines.replace(b"\\\\", b"").replace(b'\\"', b"")
+    # A string without braces is two quotes side by side. Before one with a brace in it their number is odd, so that a
+    # quote is left over, however they are paired.
+    braces = lines.translate(None, _NO_STRUCTURE).replace(b'""', b"")
+    if b'"' in braces:
+        return False
     if not (braces[:1] == b"{" and braces[-1:] == b"}" and braces.count(b"}\n{") == braces.count(b"\n")):
         return False
     # Without its outer pair, the braces of one object close among themselves; those of two begin with one that closes.
@@ -137,8 +108,10 @@ def _are_objects(lines: bytes) -> bool:
     return not inner.strip(b"\n")
 
 
-def _cut_line(number: int, body: bytes) -> Iterator[Record | Rejected]:
-    if _BUNDLE in body or _is_odd(body):
+def _cut_line(number: int, line: bytes) -> Iterator[Record | Rejected]:
+    # Files that were put together from several have a byte-order mark before the first line of each.
+    body = line.removeprefix(BOM).lstrip(BLANK)
+    if _may_be_bundle(body) or _is_odd(body):
         yield from _cut_odd_line(number, body)
     elif _is_utf8(body):
         yield Record(number, body)
@@ -152,12 +125,12 @@ def _is_odd(body: bytes) -> bool:
 
 
 def _cut_odd_line(number: int, body: bytes) -> Iterator[Record | Rejected]:
-    text = _text(body)
+    text = text_of(body)
     reject = _why_not_an_object(text)
     if reject is not None:
         yield Rejected(number, reject[0] if _is_utf8(body) else INVALID_UTF8, reject[1], body)
         return
-    if _resource_type(text) != "Bundle":
+    if resource_type(text) != "Bundle":
         yield _checked(Record(number, _bytes(text)))
         return
     for item in cut_bundle(text):
@@ -170,8 +143,7 @@ def _why_not_an_object(text: str) -> tuple[str, str] | None:
     try:
         end = json_spans.value_span(text, 0).end
     except MalformedJsonError as error:
-        at_end = error.place >= len(text) - 1
-        return (TRUNCATED_JSON if at_end else INVALID_JSON), str(error)
+        return _broken(error, text), str(error)
     if json_spans.skip_blank(text, end) < len(text):
         return TRAILING_CONTENT, f"the object ends at character {end}, the line goes on"
     return None
@@ -184,12 +156,12 @@ def cut_document(document: bytes) -> Iterator[Record | Rejected]:
 
     :param document: its bytes, without byte-order mark.
     """
-    text = _text(document)
+    text = text_of(document)
     place = json_spans.skip_blank(text, 0)
     if text[place : place + 1] not in ("{", "["):
         yield Rejected(0, NOT_AN_OBJECT, "the file begins with neither an object nor an array", _kept(document))
         return
-    count = 0
+    count, has_any = 0, False
     while place < len(text):
         if text[place] not in "{[":
             yield Rejected(count + 1, TRAILING_CONTENT, "something follows that is no value", _bytes(text[place:]))
@@ -197,7 +169,9 @@ def cut_document(document: bytes) -> Iterator[Record | Rejected]:
         end = _end_of_value(text, place)
         last = count
         for item in _cut_value(text[place:end]):
-            last = count + item.position if item.position or not count else count + 1
+            # What is wrong with a value as a whole has no place in it, and still needs one no other record has.
+            last = count + item.position if item.position else last + 1 if has_any else 0
+            has_any = True
             yield replace(item, position=last)
         count = last
         place = json_spans.skip_blank(text, end)
@@ -214,7 +188,7 @@ def _end_of_value(text: str, place: int) -> int:
 def _cut_value(text: str) -> Iterator[Record | Rejected]:
     if text.startswith("["):
         yield from _cut_array(text)
-    elif _resource_type(text) == "Bundle":
+    elif resource_type(text) == "Bundle":
         for item in cut_bundle(text):
             yield _checked(replace(item, position=1) if isinstance(item, Record) and not item.position else item)
     else:
@@ -232,7 +206,7 @@ def _cut_array(text: str) -> Iterator[Record | Rejected]:
         for span in json_spans.elements(text, 0):
             number += 1
             element = span.of(text)
-            if element.startswith("{") and _resource_type(element) == "Bundle":
+            if element.startswith("{") and resource_type(element) == "Bundle":
                 yield from (_renumbered(item, number, item.position) for item in cut_bundle(element))
             else:
                 yield _checked(Record(number, _bytes(element)))
@@ -242,7 +216,7 @@ def _cut_array(text: str) -> Iterator[Record | Rejected]:
 
 
 def _broken(error: MalformedJsonError, text: str) -> str:
-    return TRUNCATED_JSON if error.place >= len(text.rstrip()) - 1 else INVALID_JSON
+    return TRUNCATED_JSON if is_at_end(error, text) else INVALID_JSON
 
 
 def _checked(item: Record | Rejected) -> Record | Rejected:
@@ -262,18 +236,6 @@ def _renumbered(item: Record | Rejected, position: int, entry: int) -> Record | 
     return Record(position, checked.body, entry, checked.attributes)
 
 
-def _resource_type(text: str) -> str | None:
-    """Return the resource type of an object that may be broken further on."""
-    try:
-        for name, place in json_spans.members(text, 0):
-            if name == "resourceType":
-                value = json.loads(json_spans.value_span(text, place).of(text))
-                return value if isinstance(value, str) else None
-    except MalformedJsonError:
-        return None
-    return None
-
-
 def _is_utf8(body: bytes) -> bool:
     try:
         body.decode()
@@ -284,11 +246,6 @@ def _is_utf8(body: bytes) -> bool:
 
 def _bytes(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
-
-
-def _text(body: bytes) -> str:
-    # Bytes that are not UTF-8 survive as lone surrogates, so that a record can be judged after it is cut out.
-    return body.decode("utf-8", "surrogateescape")
 
 
 def _kept(document: bytes) -> bytes | None:

@@ -12,10 +12,10 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import resources
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 KNOWN_EXTENSIONS: Final = frozenset(
     f"http://hl7.org/fhir/us/core/StructureDefinition/us-core-{name}" for name in ("race", "ethnicity", "birthsex")
@@ -35,11 +35,28 @@ _MAX_DEPTH: Final = 100
 _TOKEN: Final = re.compile(r"`(?:[^`]|``)*`|[^<>,:\s(]+(?:\(\d+,\d+\))?|[<>,:]")
 
 
+class Node(Protocol):
+    """A JSON value, or what is known of one."""
+
+    @property
+    def kind(self) -> str:
+        """``object``, ``array``, ``string``, ``number``, ``boolean``, ``null`` or :data:`MIXED`."""
+
+    def members(self) -> Iterable[tuple[str, Node]]:
+        """Return name and value of an object's fields."""
+
+    def elements(self) -> Iterable[tuple[str, Node]]:
+        """Return place (as a FHIRPath writes it: ``[0]``) and value of an array's elements."""
+
+    def extension_url(self) -> str | None:
+        """Return the URL, if this is an extension and its values are known."""
+
+
 @dataclass(frozen=True)
 class Shape:
-    """Names and kinds of one JSON value.
+    """Names and kinds of one JSON value; a :class:`Node` without values.
 
-    :param kind: ``object``, ``array``, ``string``, ``number``, ``boolean``, ``null`` or :data:`MIXED`.
+    :param kind: as :attr:`Node.kind`.
     :param fields: of an object.
     :param element: of an array.
     """
@@ -47,6 +64,18 @@ class Shape:
     kind: str
     fields: tuple[tuple[str, Shape], ...] = ()
     element: Shape | None = None
+
+    def members(self) -> Iterable[tuple[str, Shape]]:
+        """Return the fields."""
+        return self.fields
+
+    def elements(self) -> Iterable[tuple[str, Shape]]:
+        """Return what all elements together look like, at no place."""
+        return () if self.element is None else (("", self.element),)
+
+    def extension_url(self) -> None:
+        """Return None: a shape has no values."""
+        return
 
 
 def read_shape(text: str) -> Shape:
@@ -98,27 +127,51 @@ def unknown_fields(resource_type: str, shape: str | None, extensions: str | None
     :param shape: its shape; None where it is not known.
     :param extensions: URLs of its extensions, with spaces between.
     """
-    found = dict(_walk(resource_type, read_shape(shape), resource_type)) if shape else {}
-    for url in (extensions or "").split():
+    seen = strangers((resource_type,), read_shape(shape), resource_type) if shape else ()
+    # The type was told to be a name before; any other may be a person's.
+    found = {
+        ".".join((path[0], *(name if _NAME.fullmatch(name) else NOT_A_NAME for name in path[1:]))): value.kind
+        for path, value in seen
+    }
+    # Some languages write a slash with a backslash before it.
+    for url in (extensions or "").replace("\\/", "/").split():
         if _URL.fullmatch(url) and url not in KNOWN_EXTENSIONS:
             found[f"{resource_type}.extension('{url}')"] = "object"
     return found
 
 
-def _walk(path: str, shape: Shape, type_: str) -> Iterator[tuple[str, str]]:
+Path = tuple[str, ...]
+"""Names from the root on; one of an array is followed by its place, where that is known: ``name[0]``."""
+
+
+def strangers(path: Path, value: Node, type_: str) -> Iterator[tuple[Path, Node]]:
+    """Yield what R4 does not name in a value: unknown fields, fields of another kind, extensions nobody here reads.
+
+    :param path: of the value.
+    :param value: an object.
+    :param type_: its FHIR type.
+    """
     elements = _r4().get(type_)
     if elements is None:
         # A type R4 does not have, at the root; below it, what R4 leaves open: a contained resource.
-        if "." not in path:
-            yield path, shape.kind
+        if len(path) == 1:
+            yield path, value
         return
-    for name, value in shape.fields:
+    for name, field in value.members():
         expected = _expected(elements, name)
-        own = f"{path}.{name if _NAME.fullmatch(name) else NOT_A_NAME}"
         if expected is None:
-            yield own, value.kind
-        elif name not in ("extension", "modifierExtension"):
-            yield from _field(own, value, expected)
+            yield (*path, name), field
+        elif name == "extension":
+            yield from _extensions((*path, name), field)
+        elif name != "modifierExtension":
+            yield from _field((*path, name), field, expected)
+
+
+def _extensions(path: Path, value: Node) -> Iterator[tuple[Path, Node]]:
+    for place, element in value.elements():
+        url = element.extension_url()
+        if url is not None and url not in KNOWN_EXTENSIONS:
+            yield _at(path, place), element
 
 
 def _expected(elements: dict[str, str], name: str) -> str | None:
@@ -130,21 +183,24 @@ def _expected(elements: dict[str, str], name: str) -> str | None:
     return f"Element{'*' if primitive.endswith('*') else ''}" if is_companion else None
 
 
-def _field(path: str, shape: Shape, expected: str) -> Iterator[tuple[str, str]]:
-    if shape.kind in ("null", MIXED):
-        return
-    type_ = expected.removesuffix("*")
-    if expected.endswith("*") != (shape.kind == "array"):
-        yield path, shape.kind
-        return
-    value = shape.element or shape
+def _field(path: Path, value: Node, expected: str) -> Iterator[tuple[Path, Node]]:
     if value.kind in ("null", MIXED):
         return
-    right = value.kind == type_ if type_ in _PRIMITIVES else value.kind == "object"
-    if not right:
-        yield path, value.kind
-    elif type_ not in _PRIMITIVES:
-        yield from _walk(path, value, type_)
+    if expected.endswith("*") != (value.kind == "array"):
+        yield path, value
+        return
+    type_ = expected.removesuffix("*")
+    for place, one in value.elements() if value.kind == "array" else (("", value),):
+        if one.kind in ("null", MIXED):
+            continue
+        if one.kind != (type_ if type_ in _PRIMITIVES else "object"):
+            yield _at(path, place), one
+        elif type_ not in _PRIMITIVES:
+            yield from strangers(_at(path, place), one, type_)
+
+
+def _at(path: Path, place: str) -> Path:
+    return (*path[:-1], f"{path[-1]}{place}")
 
 
 @lru_cache(maxsize=1)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,12 +17,9 @@ if TYPE_CHECKING:
 _BLANK: Final = re.compile(r"[ \t\n\r]*")
 
 
-def _refuse(constant: str) -> None:
-    """Refuse NaN and Infinity, which Python reads and JSON does not have."""
-    raise ValueError(constant)
-
-
-_DECODER: Final = json.JSONDecoder(parse_constant=_refuse)
+# Lenient where only what a value says is wrong, not where it ends: NaN and a number of five thousand digits are passed
+# over like any value, so that what stands beside them is found. Spark's reader, which is strict, then rejects the one.
+_DECODER: Final = json.JSONDecoder(parse_int=float)
 
 
 class MalformedJsonError(ValueError):
@@ -70,7 +67,7 @@ def value_span(text: str, place: int) -> Span:
 
     :param text: JSON text.
     :param place: index of its first character.
-    :raises MalformedJsonError: when no whole value is there, or it is one of Python's own (NaN, Infinity).
+    :raises MalformedJsonError: when no whole value is there.
     """
     try:
         _, end = _DECODER.raw_decode(text, place)
@@ -80,6 +77,17 @@ def value_span(text: str, place: int) -> Span:
     except (ValueError, RecursionError) as error:
         raise MalformedJsonError(place) from error
     return Span(place, end)
+
+
+def value(text: str, place: int) -> Any:
+    """Return the value that begins at a place; numbers are good for nothing but being there.
+
+    :param text: JSON text.
+    :param place: index of its first character.
+    :raises MalformedJsonError: as :func:`value_span`.
+    """
+    span = value_span(text, place)
+    return _DECODER.raw_decode(text, span.start)[0]
 
 
 def members(text: str, place: int) -> Iterator[tuple[str, int]]:
@@ -103,6 +111,8 @@ def members(text: str, place: int) -> Iterator[tuple[str, int]]:
         if text[place : place + 1] != ":":
             raise MalformedJsonError(place)
         place = skip_blank(text, place + 1)
+        if place >= len(text):
+            raise MalformedJsonError(place)
         yield json.loads(name.of(text)), place
         place = skip_blank(text, value_span(text, place).end)
         if text[place : place + 1] == "}":

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.parsers.fhir import bundle, reasons
+from airflow_lakehouse.parsers.fhir.not_json import why_not_json
 from airflow_lakehouse.parsing.model import REJECTED
 from airflow_lakehouse.tables import bronze
 
@@ -26,15 +27,21 @@ STRICT_JSON: Final = {
 }
 """Options of ``from_json`` under which it reads JSON and nothing else."""
 
+END: Final = "(?![^.]|[.])"
+"""The very end of a text; ``$`` stands before a last line end, too."""
 IN_RANGE: Final = "(?!0000|0001-01-01T.*[+]|9999-12-31T.*-)"
 """Start of a pattern for times that no offset carries out of the years 1 to 9999."""
 INSTANT: Final = (
-    f"^{IN_RANGE}" + r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})$"
+    f"^{IN_RANGE}" + r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})" + END
 )
 """A FHIR instant: date, time to the second and offset (https://hl7.org/fhir/R4/datatypes.html#instant)."""
 
-_ID: Final = r"^[A-Za-z0-9.\-]{1,64}$"
-_TYPE_NAME: Final = "^[A-Z][A-Za-z]{1,63}$"
+_ID: Final = f"^[A-Za-z0-9.-]{{1,64}}{END}"
+_TYPE_NAME: Final = f"^[A-Z][A-Za-z]{{1,63}}{END}"
+_HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_LONE_SURROGATE: Final = f"{_HIGH}(?!{_LOW})|(?<!{_HIGH}){_LOW}"
+# What the reader makes of a lone surrogate, and what parts a component's id from its observation's.
+_NO_ID: Final = r"[?#]"
 _HEAD: Final = (
     "_corrupt STRING, resourceType STRING, id STRING, meta STRUCT<versionId: STRING, lastUpdated: STRING>,"
     " modifierExtension STRING"
@@ -59,14 +66,15 @@ def lift(records: DataFrame) -> DataFrame:
         read.withColumn("is_json", F.col("head._corrupt").isNull() | F.col("lenient._corrupt").isNull())
         .withColumn("deletes", F.col("attributes").getItem(bundle.DELETED))
         .withColumn("resource_type", _resource_type())
-        .withColumn("resource_id", _resource_id())
+        .withColumn("sent_id", _sent_id())
+        .withColumn("resource_id", F.when(~F.coalesce(F.col("sent_id").rlike(_NO_ID), F.lit(False)), F.col("sent_id")))
         .withColumn("reason", _reason())
         .select(
             "file_no",
             "position",
             "entry",
             "body",
-            REJECTED,
+            _rejected(),
             "resource_type",
             "resource_id",
             "reason",
@@ -92,7 +100,7 @@ def _resource_type() -> Column:
     )
 
 
-def _resource_id() -> Column:
+def _sent_id() -> Column:
     from pyspark.sql import functions as F
 
     return F.coalesce(
@@ -107,7 +115,18 @@ def _reason() -> Column:
     from pyspark.sql import functions as F
 
     is_name = F.coalesce(F.col("resource_type"), F.lit("")).rlike(_TYPE_NAME)
-    return F.when(~F.col("is_json"), F.lit(reasons.INVALID_JSON)).when(~is_name, F.lit(reasons.NO_RESOURCE_TYPE))
+    return F.when(~F.col("is_json"), why_not_json(F.col("body"))).when(~is_name, F.lit(reasons.NO_RESOURCE_TYPE))
+
+
+def _rejected() -> Column:
+    """Return what was rejected when the file was cut; what is not JSON, with the same codes as here."""
+    from pyspark.sql import functions as F
+
+    rejected = F.col(REJECTED)
+    # Cast, not decoded: what is not UTF-8 either must not fail the load.
+    reason = why_not_json(rejected["raw"].cast("string")).alias("reason")
+    told = F.struct(reason, rejected["detail"].alias("detail"), rejected["raw"].alias("raw"))
+    return F.when(rejected["reason"] == reasons.INVALID_JSON, told).otherwise(rejected).alias(REJECTED)
 
 
 def _target() -> Column:
@@ -132,17 +151,25 @@ def _flags() -> Column:
     bad_meta = F.col("lenient").isNotNull() | (F.col("head.meta.lastUpdated").isNotNull() & _last_updated().isNull())
     from_full_url = F.col("attributes").getItem(bundle.FULL_URL_ID).isNotNull()
     at_the_root = F.coalesce(F.col("head.modifierExtension"), F.lit("[]")) != "[]"
-    # The plain search first: to take every record apart would take longer than all the rest of a load.
-    names = F.when(F.col("body").contains('"modifierExtension"'), F.schema_of_variant(F.try_parse_json("body")))
-    in_a_part = F.coalesce(names.rlike(_MODIFIED), F.lit(False))
+    # The plain search first: to take every record apart would take longer than all the rest of a load. A letter of a
+    # key may be written as \u006d, which nobody does who means well.
+    is_escaped = F.col("body").contains(r"\u00") & F.col("body").rlike(r"\\u00[4-7]")
+    named = F.col("body").contains("modifierExtension") | is_escaped
+    shape = F.schema_of_variant(F.try_parse_json("body"))
+    # A record too large to have a shape is held back: whether it is modified, nobody can tell.
+    in_a_part = F.coalesce(F.when(named, F.coalesce(shape.rlike(_MODIFIED), F.lit(True))), F.lit(False))
+    # The plain search first, as above.
+    is_beyond = F.col("body").contains(r"\ud") | F.col("body").contains(r"\uD")
+    has_surrogate = is_beyond & F.col("body").rlike(_LONE_SURROGATE)
     keys = F.json_object_keys("body")
     return F.array_compact(
         F.array(
-            F.when(F.col("resource_id").isNull(), F.lit(reasons.MISSING_ID)),
-            F.when(~F.col("resource_id").rlike(_ID), F.lit(reasons.BAD_ID)),
+            F.when(F.col("sent_id").isNull(), F.lit(reasons.MISSING_ID)),
+            F.when(~F.col("sent_id").rlike(_ID), F.lit(reasons.BAD_ID)),
             F.when(from_full_url, F.lit(reasons.ID_FROM_FULL_URL)),
             F.when(at_the_root | in_a_part, F.lit(reasons.UNKNOWN_MODIFIER)),
             F.when(bad_meta, F.lit(reasons.BAD_META)),
+            F.when(has_surrogate, F.lit(reasons.LONE_SURROGATE)),
             F.when(F.array_size(keys) != F.array_size(F.array_distinct(keys)), F.lit(reasons.DUPLICATE_KEY)),
         )
     )

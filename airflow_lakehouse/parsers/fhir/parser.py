@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Final
 
-from airflow_lakehouse.parsers.fhir import cut, drift
+from airflow_lakehouse.parsers.fhir import cut, drift, rescue
+from airflow_lakehouse.parsers.fhir.layout import BOM
 from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ class FhirParser:
     tables = (*bronze.FHIR_TABLES.values(), bronze.OTHER)
 
     def claims(self, file: SourceFile, head: bytes) -> bool:
-        """Claim JSON; and files that are named like it, so that a broken one is rejected for what it is."""
-        start = head.removeprefix(cut.BOM).lstrip()[:1]
-        return start in (b"{", b"[") or file.uri.lower().removesuffix(".gz").endswith(_NAMES)
+        """Claim JSON, and what looks or is named like it, so that a broken file is rejected for what it is."""
+        start = head.removeprefix(BOM).lstrip()[:1]
+        return (
+            start in (b"{", b"[") or b'"resourceType"' in head or file.uri.lower().removesuffix(".gz").endswith(_NAMES)
+        )
 
     def cut(self, file: SourceFile, stream: BinaryIO) -> Iterator[Record | Rejected]:
         """Yield the exact bytes of each resource."""
@@ -48,3 +51,11 @@ class FhirParser:
         :param extensions: the extension URLs found in them.
         """
         return drift.unknown_fields(resource_type, shape, extensions)
+
+    def rescued(self, resource_type: str, body: str) -> str | None:
+        """Return what R4 does not name in a record, as :func:`airflow_lakehouse.parsers.fhir.rescue.rescued`.
+
+        :param resource_type: type of the record.
+        :param body: its text.
+        """
+        return rescue.rescued(resource_type, body)

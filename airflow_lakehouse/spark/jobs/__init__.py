@@ -18,7 +18,9 @@ from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResul
 if TYPE_CHECKING:
     from types import ModuleType
 
-JOBS: Final = ("raw_to_bronze", "bronze_to_silver", "replay_quarantine")
+_TAGGED: Final = ("raw_to_bronze", "bronze_to_silver", "replay_quarantine")
+"""Jobs that change what tables say. Maintenance does not, and its DAG's runs may be called as those of another."""
+JOBS: Final = (*_TAGGED, "maintain")
 """Names of the jobs; each is a module here with ``run(arguments) -> JobResult``."""
 
 __all__ = ["JOBS", "UNCHANGED", "JobArguments", "JobResult", "run_job"]
@@ -35,7 +37,8 @@ def run_job(name: str, arguments: JobArguments) -> JobResult:
     module = _module(name)
     try:
         result: JobResult = module.run(arguments)
-        _tag(arguments, result)
+        if name in _TAGGED:
+            _tag(arguments, result)
     except Exception as error:
         raise as_lakehouse_error(name, error) from error
     return result

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from airflow_lakehouse.exceptions import JobError, LakehouseError
+from airflow_lakehouse.exceptions import JobError, LakehouseError, SourceReadError
+from airflow_lakehouse.spark.conflicts import is_conflict
 from airflow_lakehouse.spark.connect_server import state_dir
 
-_CONFLICTS: Final = ("ValidationException", "CommitFailedException", "ConcurrentModification")
 _LOST: Final = ("UNAVAILABLE", "Connection refused", "Socket closed", "SESSION_CLOSED", "INVALID_HANDLE")
 
 
@@ -25,8 +25,7 @@ def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
     text = str(error)
     kind = _kind(error)
     log = state_dir() / "engine.log"
-    # PyIceberg raises a class of that name, Spark carries the name of one in its text.
-    if any(conflict in f"{type(error).__name__} {text}" for conflict in _CONFLICTS):
+    if is_conflict(error):
         return JobError(
             f"{job}: another run committed to the same partition first ({kind})",
             remedy="run it again; what is loaded already is found and not loaded twice",
@@ -35,6 +34,11 @@ def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
         return JobError(
             f"{job}: the Spark engine went away ({kind})",
             remedy=f"run it again; if it dies again read {log} and give it more memory (LAKEHOUSE_ENGINE_MEMORY)",
+        )
+    if SourceReadError.__name__ in text:
+        return SourceReadError(
+            f"{job}: a file could not be read as it was listed ({kind})",
+            remedy="run it again: the drop is listed anew, and nothing of it was loaded yet",
         )
     if isinstance(error, OSError) and error.filename:
         return JobError(f"{job}: {error.strerror}: {error.filename}", remedy="mend the file or its permissions")

@@ -10,6 +10,7 @@ from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark.discovery import Scope
 from airflow_lakehouse.spark.files import STAGING
+from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 
 UNCHANGED: Final = "unchanged"
 """Status of a job that found nothing to do."""
@@ -28,7 +29,9 @@ class JobArguments:
     :param recompute: make silver from all of bronze, not from what has changed. Only ``bronze_to_silver`` looks at it.
     :param as_of: make silver from bronze as of a run, a tag or a time; None for now. Only ``bronze_to_silver`` looks at
         it.
-    :raises ConfigurationError: for a ratio that is none, or a ``recompute`` that is neither true nor false.
+    :param policy: when something is due. Only ``maintain`` looks at it; as an object, or as its fields.
+    :raises ConfigurationError: for a ratio that is none, a ``recompute`` that is neither true nor false, or a policy
+        that makes no sense.
     """
 
     profile: Profile
@@ -39,12 +42,15 @@ class JobArguments:
     max_bad_ratio: float | None = None
     recompute: bool = False
     as_of: str | None = None
+    policy: MaintenancePolicy = field(default_factory=MaintenancePolicy)
 
     def __post_init__(self) -> None:
         """Read what a template or a JSON file may have given as text."""
         object.__setattr__(self, "recompute", _as_switch(self.recompute))
         if self.max_bad_ratio is not None:
             object.__setattr__(self, "max_bad_ratio", as_ratio(self.max_bad_ratio))
+        if not isinstance(self.policy, MaintenancePolicy):
+            object.__setattr__(self, "policy", MaintenancePolicy.from_dict(self.policy or {}))
 
     @property
     def scope(self) -> Scope:
@@ -107,6 +113,7 @@ class JobResult:
     :param quarantine: reason to count, of this run.
     :param attachments: outcome to attachments looked at, see ``bronze_attachments``.
     :param totals: silver table to class to rows of its bronze table, over all runs.
+    :param steps: maintenance that was due, and why.
     :param reconciled: whether every record is in exactly one class.
     :param seconds: stage to seconds.
     """
@@ -120,6 +127,7 @@ class JobResult:
     quarantine: dict[str, int] = field(default_factory=dict)
     attachments: dict[str, int] = field(default_factory=dict)
     totals: dict[str, dict[str, int]] = field(default_factory=dict)
+    steps: list[dict[str, Any]] = field(default_factory=list)
     reconciled: bool = True
     seconds: dict[str, float] = field(default_factory=dict)
 

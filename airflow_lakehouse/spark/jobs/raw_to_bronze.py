@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.parsing import load_registry
-from airflow_lakehouse.spark import attachments, batch, discovery, load
+from airflow_lakehouse.spark import attachments, batch, conflicts, discovery, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.evolve import evolve
@@ -46,12 +46,13 @@ def run(arguments: JobArguments) -> JobResult:
         result.records = {"read": 0, "bronze": 0, "quarantine": 0}
     if ready or attachments.is_due(catalog):
         evolve(catalog, (*bronze.TABLES, *ops.TABLES, *registry.tables.values()))
-        Ledger(catalog).write(ready, arguments.run_id)
+        ready = Ledger(catalog).claim(ready, arguments.run_id)
         with job_session(profile) as spark:
             if ready:
-                work = batch.Batch(spark, catalog, ready, arguments.staging_area)
+                mode = batch.Resumed() if any(entry.resumed for entry in ready) else batch.FirstLoad()
+                work = batch.Batch(spark, catalog, ready, arguments.staging_area, mode)
                 batch.load_batch(work, registry, arguments, result, NAME)
-            result.attachments = attachments.extract(spark, catalog, arguments)
+            result.attachments = conflicts.retried(lambda: attachments.extract(spark, catalog, arguments), NAME)
     else:
         result.status = UNCHANGED
     result.seconds["bronze"] = round(time.monotonic() - started, 3)

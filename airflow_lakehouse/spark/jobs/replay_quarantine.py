@@ -11,12 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.parsing import SourceFile, load_registry
-from airflow_lakehouse.spark import batch, conform, discovery, load, schema
+from airflow_lakehouse.spark import batch, conform, discovery, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
-from airflow_lakehouse.spark.ledger import DISCOVERED, LOADED, Entry, Ledger
+from airflow_lakehouse.spark.ledger import Entry, Ledger
+from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED
 from airflow_lakehouse.spark.quarantine import live_rejects
 from airflow_lakehouse.tables import bronze, ops
 
@@ -102,14 +103,11 @@ class _Replay:
         """Merge what differs; nothing is committed where nothing does."""
         from pyspark.sql import functions as F
 
-        versions = [(entry.file.uri, entry.file.etag) for entry in work.entries]
-        mine = F.broadcast(work.spark.createDataFrame(versions, "source_uri STRING, source_etag STRING"))
-        present = work.spark.table(schema.qualified(table)).join(mine, list(bronze.FILE_KEY), "left_semi")
+        present = batch.stored(work, table)
         if table is bronze.QUARANTINE:
             changes = conform.operations(table, rows, present)
         else:
-            fresh = rows.join(present.select(*table.key), list(table.key), "left_anti")
-            changes = fresh.select(*table.column_names).withColumn(conform.OPERATION, F.lit("insert"))
+            changes = batch.absent(table, rows, present).withColumn(conform.OPERATION, F.lit("insert"))
         kept = load.keep(work.spark, changes, f"{work.area}/changes/{table.name}")
         if not kept.isEmpty():
             load.conform(work.spark, table, kept, prune)

@@ -26,6 +26,8 @@ REJECTED: Final = "rejected"
 
 BROKEN_BASE64: Final = "BROKEN_BASE64"
 """The data is not base64."""
+BAD_ATTACHMENT: Final = "BAD_ATTACHMENT"
+"""The attachment, or what stands in place of all of them, is not what FHIR has there."""
 NO_CONTENT: Final = "NO_CONTENT"
 """The attachment has no data and no URL."""
 UNRESOLVED_BINARY: Final = "UNRESOLVED_BINARY"
@@ -46,9 +48,7 @@ WRONG_SIZE: Final = "WRONG_SIZE"
 
 CONTENT: Final = "content"
 """Column with the bytes of an extracted attachment."""
-_ATTACHMENT: Final = "STRUCT<contentType: STRING, data: STRING, url: STRING, size: STRING, hash: STRING>"
-EVERY: Final = "concat(coalesce(transform(r.content, c -> c.attachment), array()), coalesce(r.presentedForm, array()))"
-"""All attachments of ``r``, read with the fields of :func:`fields`."""
+_ATTACHMENT: Final = "contentType: STRING, data: STRING, url: STRING, size: STRING, hash: STRING"
 _BINARY: Final = "(?:^|/)Binary/([^/?#]+)(?:/_history/[^/?#]+)?$"
 _NAMED: Final = "coalesce(try_element_at(bundle_refs, a.url), a.url)"
 _UNWRAPPED: Final = r"translate({}, ' \r\n\t', '')"
@@ -56,15 +56,32 @@ _PDF: Final = "application/pdf"
 _KIND: Final = "lower(trim(substring_index(content_type, ';', 1)))"
 
 
-def fields(attachment: str) -> str:
-    """Return the fields that hold attachments, in DocumentReferences and in DiagnosticReports.
+FIELDS: Final = "content STRING, presentedForm STRING"
+"""Fields that hold attachments, in DocumentReferences and in DiagnosticReports, for :func:`every`."""
 
-    :param attachment: Spark schema of one attachment.
+
+def every(attachment: str) -> str:
+    """Return SQL for all attachments of ``r``, read with :data:`FIELDS`; null for what is none.
+
+    They are read one by one: for one element of another kind, Spark would give up the array, and with it true PDFs.
+
+    :param attachment: Spark schema of the fields wanted.
     """
-    return f"content ARRAY<STRUCT<attachment: {attachment}>>, presentedForm ARRAY<{attachment}>"
+    options = ", ".join(f"'{name}', '{value}'" for name, value in STRICT_JSON.items())
+
+    def read(text: str, schema: str) -> str:
+        return f"from_json({text}, '{schema}', map({options}))"
+
+    def items(field: str) -> str:
+        alone = f"CASE WHEN r.{field} IS NOT NULL THEN array(r.{field}) ELSE array() END"
+        return f"coalesce({read(f'r.{field}', 'ARRAY<STRING>')}, {alone})"
+
+    wrapped = f"CASE WHEN c LIKE '{{%' THEN {read('c', f'attachment STRUCT<{attachment}>')}.attachment END"
+    plain = f"CASE WHEN c LIKE '{{%' THEN {read('c', f'STRUCT<{attachment}>')} END"
+    return f"concat(transform({items('content')}, c -> {wrapped}), transform({items('presentedForm')}, c -> {plain}))"
 
 
-_SCHEMA: Final = f"_corrupt STRING, contained ARRAY<STRUCT<id: STRING, data: STRING>>, {fields(_ATTACHMENT)}"
+_SCHEMA: Final = f"_corrupt STRING, contained ARRAY<STRUCT<id: STRING, data: STRING>>, {FIELDS}"
 
 
 def with_attachments(rows: DataFrame) -> DataFrame:
@@ -77,12 +94,12 @@ def with_attachments(rows: DataFrame) -> DataFrame:
 
     own = [name for name in bronze.ATTACHMENTS.column_names if name in rows.columns and name != bronze.FLAGS.name]
     each = rows.select(*own, "bundle_refs", F.from_json("body", _SCHEMA, STRICT_JSON).alias("r")).selectExpr(
-        *own, "bundle_refs", "r.contained AS contained", f"posexplode({EVERY}) AS (place, a)"
+        *own, "bundle_refs", "r.contained AS contained", f"posexplode({every(_ATTACHMENT)}) AS (place, a)"
     )
     inside = "try_element_at(filter(contained, c -> concat('#', c.id) = a.url), 1).data"
     return each.selectExpr(
         *own,
-        "struct(a.contentType, a.url, a.size, a.hash) AS a",
+        "CASE WHEN a IS NOT NULL THEN struct(a.contentType, a.url, a.size, a.hash) END AS a",
         "place + 1 AS attachment",
         f"coalesce(a.data, {inside}) AS text",
         f"CASE WHEN {_NAMED} RLIKE '{_BINARY}' THEN regexp_extract({_NAMED}, '{_BINARY}', 1) END AS binary_id",
@@ -122,6 +139,7 @@ def attachments(each: DataFrame, found: DataFrame, root: str, folder: str) -> Da
         "a.url AS url",
         "try_cast(a.size AS BIGINT) AS stated_size",
         "a.hash AS stated_hash",
+        "a IS NULL AS is_none",
         "binary_id",
         "coalesce(text, binary_text) AS text",
     ).selectExpr("*", f"try_to_binary({_UNWRAPPED.format('text')}, 'base64') AS bin")
@@ -148,6 +166,7 @@ def _verdict(root: str) -> str:
     scheme = "^[A-Za-z][A-Za-z0-9+.-]*:"
     climbs = "concat('/', url, '/') LIKE '%/../%'"
     cases = (
+        ("is_none", f"{REJECTED} {BAD_ATTACHMENT}"),
         ("text IS NOT NULL AND bin IS NULL", f"{REJECTED} {BROKEN_BASE64}"),
         ("is_pdf", EXTRACTED),
         (f"bytes > 0 AND {_KIND} = '{_PDF}'", f"{REJECTED} {NOT_A_PDF}"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.transforms import fhir, references
+from airflow_lakehouse.spark.transforms import fhir, references, times
 from airflow_lakehouse.spark.transforms.columns import with_columns
 
 if TYPE_CHECKING:
@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 SCHEMA: Final = (
     f"code {fhir.CONCEPT}, clinicalStatus {fhir.CONCEPT}, verificationStatus {fhir.CONCEPT},"
     f" subject {references.REFERENCE}, encounter {references.REFERENCE}, {references.CONTAINED},"
-    f" onsetDateTime STRING, onsetString STRING,"
+    " onsetDateTime STRING, onsetString STRING,"
     f" onsetPeriod {fhir.PERIOD}, onsetAge STRING, onsetRange STRING, abatementDateTime STRING,"
-    f" abatementPeriod {fhir.PERIOD}, recordedDate STRING"
+    f" abatementString STRING, abatementPeriod {fhir.PERIOD}, abatementAge STRING, abatementRange STRING,"
+    " recordedDate STRING"
 )
 CODE_SYSTEMS: Final = ("http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10")
 """Preferred code systems, the best first."""
@@ -41,15 +42,21 @@ def conditions(rows: DataFrame) -> DataFrame:
         "codings": "r.code.coding",
         "clinical_status": "get(r.clinicalStatus.coding, 0).code",
         "verification_status": "get(r.verificationStatus.coding, 0).code",
-        "onset_time": fhir.instant(onset),
-        "onset_text": f"coalesce({onset}, r.onsetString, r.onsetAge, r.onsetRange)",
-        "abatement_time": fhir.instant(abatement),
-        "recorded_time": fhir.instant("r.recordedDate"),
+        **times.time_columns("onset_time", "onset", onset, f"coalesce({onset}, {_otherwise('onset')})"),
+        **times.time_columns(
+            "abatement_time", "abatement", abatement, f"coalesce({abatement}, {_otherwise('abatement')})"
+        ),
+        **times.time_columns("recorded_time", "recorded", "r.recordedDate"),
     }
     flags = fhir.flags(
-        (fhir.not_a_time(onset, abatement, "r.recordedDate"), fhir.BAD_TIME),
+        (times.not_a_time(onset, abatement, "r.recordedDate"), times.BAD_TIME),
         (references.is_bad(*_REFERENCES), references.BAD_REFERENCE),
         (fhir.entered_in_error("get(r.verificationStatus.coding, 0).code"), fhir.ENTERED_IN_ERROR),
     )
     read = references.with_references(fhir.read_body(rows, SCHEMA), _REFERENCES)
     return with_columns(read, rows, {**columns, **{name: name for name in _REFERENCES}}, flags)
+
+
+def _otherwise(element: str) -> str:
+    """Return what an element may be that is no time, in FHIR's order."""
+    return f"r.{element}String, {fhir.as_sent(f'r.{element}Age')}, {fhir.as_sent(f'r.{element}Range')}"

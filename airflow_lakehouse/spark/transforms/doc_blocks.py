@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SCHEMA: Final = (
     f"subject {references.REFERENCE}, encounter {references.REFERENCE}, {references.CONTAINED},"
-    f" {attachments.fields('STRUCT<url: STRING>')},"
+    f" {attachments.FIELDS},"
     f" context STRUCT<encounter: ARRAY<{references.REFERENCE}>>"
 )
 DOCUMENT: Final = ("source_system", "doc_id")
@@ -37,7 +37,7 @@ def document_links(rows: DataFrame) -> DataFrame:
         "encounter_id": references.named_id("encounter", "Encounter"),
         "document_reference_id": "CASE WHEN resource_type = 'DocumentReference' THEN resource_id END",
         "diagnostic_report_id": "CASE WHEN resource_type = 'DiagnosticReport' THEN resource_id END",
-        "urls": f"array_compact(transform({attachments.EVERY}, a -> a.url))",
+        "urls": f"array_compact(transform({attachments.every('url: STRING')}, a -> a.url))",
     }
     read = references.with_references(
         fhir.read_body(rows, SCHEMA),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.transforms import fhir, references
+from airflow_lakehouse.spark.transforms import fhir, references, times
 from airflow_lakehouse.spark.transforms.columns import with_columns
 
 if TYPE_CHECKING:
@@ -31,11 +31,11 @@ def encounters(rows: DataFrame) -> DataFrame:
     :param rows: rows of bronze_fhir_encounter.
     :return: the same rows with the columns of silver_fct_encounter added.
     """
-    start, end = fhir.instant("r.period.start"), fhir.instant("r.period.`end`")
+    start, end = times.instant("r.period.start"), times.instant("r.period.`end`")
     seconds = f"(unix_micros({end}) - unix_micros({start})) / 1e6D"
     # A day has no hours: the stay of a patient who left "on the 3rd" is not known to the hour.
     exact = " AND ".join(
-        f"({fhir.precision(text)}) IN ('second', 'fraction')" for text in ("r.period.start", "r.period.`end`")
+        f"({times.precision(text)}) IN ('second', 'fraction')" for text in ("r.period.start", "r.period.`end`")
     )
     coding = fhir.preferred_coding("get(r.type, 0)", ())
     columns = {
@@ -47,17 +47,15 @@ def encounters(rows: DataFrame) -> DataFrame:
         "class_text": "r.class.display",
         "type_code": f"{coding}.code",
         "type_text": fhir.concept_text("get(r.type, 0)", coding),
-        "period_start": start,
-        "period_start_text": "r.period.start",
-        "period_end": end,
-        "period_end_text": "r.period.`end`",
+        **times.time_columns("period_start", "period_start", "r.period.start"),
+        **times.time_columns("period_end", "period_end", "r.period.`end`"),
         "length_of_stay_hours": f"CASE WHEN {exact} AND {seconds} >= 0 THEN {seconds} / {_SECONDS_PER_HOUR}D END",
         "part_of_id": references.named_id("part_of", "Encounter"),
         "service_provider_id": references.named_id("service_provider", "Organization"),
     }
     flags = fhir.flags(
-        (fhir.not_a_time("r.period.start", "r.period.`end`"), fhir.BAD_TIME),
-        (f"{seconds} < 0", REVERSED_PERIOD),
+        (times.not_a_time("r.period.start", "r.period.`end`"), times.BAD_TIME),
+        (times.is_reversed("r.period.start", "r.period.`end`"), REVERSED_PERIOD),
         (references.is_bad(*_REFERENCES), references.BAD_REFERENCE),
         (fhir.entered_in_error("r.status"), fhir.ENTERED_IN_ERROR),
     )

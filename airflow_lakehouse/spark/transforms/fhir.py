@@ -1,14 +1,14 @@
-"""FHIR data types as Spark SQL expressions.
+"""FHIR resources and data types as Spark SQL expressions: https://hl7.org/fhir/R4/datatypes.html.
 
-Everything here works on the text of the source. A date that is not one gives null, never an error, and a partial
-date never becomes the first of January: https://hl7.org/fhir/R4/datatypes.html#dateTime.
+Everything here works on the text of the source. Times and numbers have modules of their own.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.parsers.fhir.lift import IN_RANGE, STRICT_JSON
+from airflow_lakehouse.parsers.fhir.lift import STRICT_JSON
+from airflow_lakehouse.tables.bronze import RESCUED
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -19,124 +19,67 @@ PERIOD: Final = "STRUCT<start: STRING, `end`: STRING>"
 
 BAD_FIELD: Final = "BAD_FIELD"
 """Flag: a field is not of the kind FHIR gives it; it is null here, its text is in bronze."""
-BAD_TIME: Final = "BAD_TIME"
-"""Flag: a date or time is not one; the column is null, the text is kept."""
 ENTERED_IN_ERROR: Final = "ENTERED_IN_ERROR"
 """Flag: the source says that the record should not have been made. The row stays, and gives way to any other."""
 
-_YEAR: Final = "(?!0000)[0-9]{4}"
-_DAY: Final = f"{_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
-_DAY_LENGTH: Final = 10
-_OFFSET: Final = "(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])"
-_CLOCK: Final = "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
-_FULL: Final = f"^{IN_RANGE}{_DAY}{_CLOCK}([.][0-9]+)?{_OFFSET}$"
-_FIRST: Final = "TIMESTAMP '0001-01-01 00:00:00Z'"
-_LAST: Final = "TIMESTAMP '9999-12-31 23:59:59.999Z'"
 # A number under the key "value" that nothing but a number can be: the key's opening quote is no escaped one, and the
 # number ends where a member ends. Quoted, Spark reads it as text and keeps every digit. The look-behind stands after
 # the word it is about: a pattern that begins with plain text is searched for ten times as fast.
-_BARE_VALUE: Final = r'"value"(?<!\\"value")\s*:\s*(-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?)(?=\s*[,}])'
+_NUMBER: Final = "-?(?:0|[1-9][0-9]*)(?:[.][0-9]+)?(?:[eE][+-]?[0-9]+)?"
+_BARE_VALUE: Final = rf'"value"(?<!\\"value")(\s*:\s*)({_NUMBER})(?=\s*[,}}])'
+_QUOTED_VALUE: Final = f'"value"([ ]*:[ ]*)"({_NUMBER})"'
+# A key may be written with escapes; then it is written plainly before numbers are looked for.
+_ESCAPED_VALUE: Final = r'"(?:v|\\u0076)(?:a|\\u0061)(?:l|\\u006[cC])(?:u|\\u0075)(?:e|\\u0065)"(?=\s*:)'
 
 
 def read_body(rows: DataFrame, schema: str) -> DataFrame:
     """Add ``r``, the resource read with a schema; numbers under ``value`` are read as their exact text.
 
-    :param rows: with ``body``.
+    A field at the root that is not of the kind R4 gives it is null, whatever Spark could make of it.
+
+    :param rows: with ``body``, and ``_rescued``, which names those fields.
     :param schema: fields wanted, as a Spark schema string.
     """
     from pyspark.sql import functions as F
 
-    exact = F.regexp_replace("body", _BARE_VALUE, '"value":"$1"')
-    return rows.withColumn("r", F.from_json(exact, f"_corrupt STRING, {schema}", STRICT_JSON))
+    body = F.col("body")
+    plain = F.when(body.contains(r"\u00"), F.regexp_replace("body", _ESCAPED_VALUE, '"value"')).otherwise(body)
+    exact = F.regexp_replace(plain, _BARE_VALUE, '"value"$1"$2"')
+    read = rows.withColumn("r", F.from_json(exact, f"_corrupt STRING, {schema}", STRICT_JSON))
+    return read.withColumn("r", F.when(F.col(RESCUED.name).isNull(), F.col("r")).otherwise(F.expr(_of_kind(schema))))
 
 
-def instant(text: str) -> str:
-    """Return the instant of a dateTime: midnight UTC for a whole day; null for a partial or impossible one.
+def _of_kind(schema: str) -> str:
+    """Return ``r`` without the fields at its root that are of another kind."""
+    fields = _top_names(schema)
+    strange = f"json_object_keys({RESCUED.name})"
+    kept = {
+        name: f"CASE WHEN NOT array_contains({strange}, concat(resource_type, '.{name}')) THEN r.`{name}` END"
+        for name in fields
+    }
+    any_ = " OR ".join(f"array_contains({strange}, concat(resource_type, '.{name}'))" for name in fields)
+    corrupt = f"CASE WHEN {any_} THEN '{BAD_FIELD}' ELSE r._corrupt END"
+    members = ", ".join(f"'{name}', {sql}" for name, sql in {"_corrupt": corrupt, **kept}.items())
+    return f"named_struct({members})"
 
-    An offset may carry the first or last day out of the years 1 to 9999, beyond which Python and most engines have no
-    time: that is null, too.
 
-    :param text: SQL expression of the text.
+def _top_names(schema: str) -> list[str]:
+    """Return the names of a schema's fields, leaving out those within them."""
+    depth, names, start = 0, [], 0
+    for place, letter in enumerate(f"{schema},"):
+        depth += {"<": 1, ">": -1}.get(letter, 0)
+        if letter == "," and not depth:
+            names.append(schema[start:place].split(maxsplit=1)[0].strip("`"))
+            start = place + 1
+    return names
+
+
+def as_sent(text: str) -> str:
+    """Return a JSON value that was read as text, without the quotes that :func:`read_body` gave its numbers.
+
+    :param text: SQL expression.
     """
-    return (
-        f"CASE WHEN length({text}) = {_DAY_LENGTH} THEN CASE WHEN {text} RLIKE '^{_DAY}$'"
-        f" THEN try_cast({text} || 'T00:00:00Z' AS TIMESTAMP) END"
-        f" WHEN {text} RLIKE '{_FULL}' THEN try_cast({text} AS TIMESTAMP) END"
-    )
-
-
-def day(text: str) -> str:
-    """Return the day of a date; null for a partial or impossible one.
-
-    :param text: SQL expression of the text.
-    """
-    return f"CASE WHEN {text} RLIKE '^{_DAY}$' THEN try_cast({text} AS DATE) END"
-
-
-def precision(text: str, as_instant: str = "") -> str:
-    """Return how exactly a text tells a time: year, month, day, second or fraction; null when it tells none.
-
-    :param text: SQL expression of the text.
-    :param as_instant: column that holds its instant already; a transform of many rows reads every text once.
-    """
-    return (
-        f"CASE WHEN ({as_instant or instant(text)}) IS NOT NULL THEN"
-        f" CASE WHEN length({text}) = {_DAY_LENGTH} THEN 'day'"
-        f" WHEN instr({text}, '.') > 0 THEN 'fraction' ELSE 'second' END"
-        f" WHEN {text} RLIKE '^{_YEAR}$' THEN 'year'"
-        f" WHEN {text} RLIKE '^{_YEAR}-(?:0[1-9]|1[0-2])$' THEN 'month' END"
-    )
-
-
-def first_day(text: str) -> str:
-    """Return the first day a date of any precision allows.
-
-    :param text: SQL expression of the text.
-    """
-    return f"try_cast(rpad({_date_part(text)}, 10, substr('0000-01-01', length({_date_part(text)}) + 1)) AS DATE)"
-
-
-def last_day(text: str) -> str:
-    """Return the last day a date of any precision allows.
-
-    :param text: SQL expression of the text.
-    """
-    first = first_day(text)
-    return (
-        f"CASE length({_date_part(text)}) WHEN 4 THEN try_cast({_date_part(text)} || '-12-31' AS DATE)"
-        f" WHEN 7 THEN last_day({first}) ELSE {first} END"
-    )
-
-
-def earliest(text: str, precise: str, as_instant: str) -> str:
-    """Return the earliest instant a dateTime allows; without an offset, anywhere on Earth (UTC+14).
-
-    The bounds are those of SQL-on-FHIR's ``lowBoundary`` and ``highBoundary``.
-
-    :param text: SQL expression of the text.
-    :param precise: column with its precision.
-    :param as_instant: column with its instant.
-    """
-    start = f"greatest(try_cast(({first_day(text)}) AS TIMESTAMP) - INTERVAL 14 HOURS, {_FIRST})"
-    return (
-        f"CASE WHEN {precise} IN ('second', 'fraction') THEN {as_instant} WHEN {precise} IS NOT NULL THEN {start} END"
-    )
-
-
-def latest(text: str, precise: str, as_instant: str) -> str:
-    """Return the latest instant a dateTime allows; without an offset, anywhere on Earth (UTC-12).
-
-    :param text: SQL expression of the text.
-    :param precise: column with its precision.
-    :param as_instant: column with its instant.
-    """
-    day_after = f"try_cast(({last_day(text)}) AS TIMESTAMP) + INTERVAL '1 12:00:00' DAY TO SECOND"
-    end = f"least({day_after} - INTERVAL 1 MILLISECOND, {_LAST})"
-    return f"CASE WHEN {precise} IN ('second', 'fraction') THEN {as_instant} WHEN {precise} IS NOT NULL THEN {end} END"
-
-
-def _date_part(text: str) -> str:
-    return f"CASE WHEN {text} RLIKE '^{_YEAR}(?:-[0-9]{{2}}){{0,2}}$' THEN {text} END"
+    return f"regexp_replace({text}, '{_QUOTED_VALUE}', '\"value\"$1$2')"
 
 
 def preferred_coding(concept: str, systems: tuple[str, ...]) -> str:
@@ -184,11 +127,3 @@ def flags(*conditions: tuple[str, str]) -> str:
     every = (("r._corrupt IS NOT NULL", BAD_FIELD), *conditions)
     own = ", ".join(f"CASE WHEN {condition} THEN '{code}' END" for condition, code in every)
     return f"array_distinct(concat(flags, array_compact(array({own}))))"
-
-
-def not_a_time(*texts: str) -> str:
-    """Return the condition that one of these texts is there and tells no time.
-
-    :param texts: SQL expressions.
-    """
-    return " OR ".join(f"({text} IS NOT NULL AND ({precision(text)}) IS NULL)" for text in texts)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.transforms import fhir, references
+from airflow_lakehouse.spark.transforms import fhir, numbers, references, times
 from airflow_lakehouse.spark.transforms.columns import with_columns
 
 if TYPE_CHECKING:
@@ -21,7 +21,8 @@ _VALUE: Final = (
     f" valueInteger STRING, valueRange STRING, valueRatio STRING, valueSampledData STRING, valueTime STRING,"
     f" valueDateTime STRING, valuePeriod STRING, dataAbsentReason {fhir.CONCEPT}"
 )
-_COMPONENT: Final = f"STRUCT<code {fhir.CONCEPT}, {_VALUE}>"
+_COMPONENT_FIELDS: Final = f"code {fhir.CONCEPT}, {_VALUE}"
+_COMPONENT: Final = f"STRUCT<{_COMPONENT_FIELDS}>"
 SCHEMA: Final = (
     f"status STRING, category ARRAY<{fhir.CONCEPT}>, code {fhir.CONCEPT}, subject {references.REFERENCE},"
     f" encounter {references.REFERENCE}, {references.CONTAINED},"
@@ -47,11 +48,15 @@ _KINDS: Final = {
     "dateTime": "valueDateTime",
     "Period": "valuePeriod",
 }
+_UNIT: Final = {"comparator": "comparator", "unit": "unit", "unit_code": "code", "unit_system": "system"}
+_IS_NUMBER_KIND: Final = "kind IN ('Quantity', 'integer') AND said IS NOT NULL"
+COMPONENT_MARK: Final = "#"
+"""Stands between an observation's id and the place of a component; no id in silver has it."""
 _REFERENCES: Final = {"subject": "r.subject", "encounter": "r.encounter"}
 TWO_VALUES: Final = "TWO_VALUES"
 """Flag: more than one value[x]; the first in FHIR's order is taken, the text is in bronze."""
 INEXACT_NUMBER: Final = "INEXACT_NUMBER"
-"""Flag: the number has more digits than decimal(38,12) holds; value_text has them all."""
+"""Flag: decimal(38,12) cannot hold every digit of the number, and value_number is null; value_text has them all."""
 
 
 def observations(rows: DataFrame) -> DataFrame:
@@ -67,24 +72,22 @@ def observations(rows: DataFrame) -> DataFrame:
         "patient_id": references.named_id("subject", "Patient"),
         "encounter_id": references.named_id("encounter", "Encounter"),
         "status": "r.status",
-        "category": "get(get(r.category, 0).coding, 0).code",
+        "category": "get(filter(flatten(transform(r.category, c -> c.coding)), c -> c.code IS NOT NULL), 0).code",
         "obs_time": "as_instant",
         "obs_time_text": "time_text",
-        "obs_time_precision": "precise",
-        "obs_time_low": fhir.earliest("time_text", "precise", "as_instant"),
-        "obs_time_high": fhir.latest("time_text", "precise", "as_instant"),
+        **times.time_details("obs_time", "time_text", "precise", "as_instant"),
         "obs_time_source": f"CASE {source} END",
-        "parts": f"concat(array({_own_part()}), coalesce(r.component, array()))",
+        "parts": f"concat(array({_own_part()}), {_components()})",
     }
     # One projection after the other, so that the text of a time is matched once and not once a column.
     read = (
         fhir.read_body(rows, SCHEMA)
         .selectExpr("*", f"{time} AS time_text")
-        .selectExpr("*", f"{fhir.instant('time_text')} AS as_instant")
-        .selectExpr("*", f"{fhir.precision('time_text', 'as_instant')} AS precise")
+        .selectExpr("*", f"{times.instant('time_text')} AS as_instant")
+        .selectExpr("*", f"{times.precision('time_text', 'as_instant')} AS precise")
     )
     flags = fhir.flags(
-        ("time_text IS NOT NULL AND precise IS NULL", fhir.BAD_TIME),
+        ("time_text IS NOT NULL AND precise IS NULL", times.BAD_TIME),
         (references.is_bad(*_REFERENCES), references.BAD_REFERENCE),
         (fhir.entered_in_error("r.status"), fhir.ENTERED_IN_ERROR),
     )
@@ -112,40 +115,58 @@ def with_components(rows: DataFrame) -> DataFrame:
         f"{fhir.preferred_coding('part.code', (LOINC,))} AS {coding}",
         f"{fhir.preferred_coding('part.valueCodeableConcept', ())} AS {value_coding}",
     )
-    number = "try_cast(coalesce(part.valueQuantity.value, part.valueInteger) AS DECIMAL(38,12))"
-    exact = "try_cast(coalesce(part.valueQuantity.value, part.valueInteger) AS DOUBLE)"
-    given = " + ".join(f"CASE WHEN part.{field} IS NOT NULL THEN 1 ELSE 0 END" for field in _KINDS.values())
     kinds = " ".join(f"WHEN part.{field} IS NOT NULL THEN '{kind}'" for kind, field in _KINDS.items())
+    told = chosen.selectExpr("*", f"CASE {kinds} END AS kind")
+    told = told.selectExpr("*", f"CASE kind {_value_text(value_coding)} END AS said")
     columns = {
-        "observation_id": "CASE part_no WHEN 0 THEN parent_id ELSE concat(parent_id, '#', part_no) END",
+        "observation_id": f"CASE part_no WHEN 0 THEN parent_id ELSE concat(parent_id, '{COMPONENT_MARK}', part_no) END",
         "parent_observation_id": "CASE WHEN part_no > 0 THEN parent_id END",
         "obs_code": f"coalesce({coding}.code, part.code.text)",
         "obs_code_system": f"{coding}.system",
         "codings": "part.code.coding",
         "obs_code_text": fhir.concept_text("part.code", coding),
-        "value_type": f"CASE {kinds} END",
-        "value_number": number,
-        "value_text": _value_text(value_coding),
-        "comparator": "part.valueQuantity.comparator",
-        "unit": "part.valueQuantity.unit",
-        "unit_code": "part.valueQuantity.code",
-        "unit_system": "part.valueQuantity.system",
-        "value_code": f"{value_coding}.code",
-        "value_code_system": f"{value_coding}.system",
-        "value_time": fhir.instant("part.valueDateTime"),
-        "absent_reason": "coalesce(get(part.dataAbsentReason.coding, 0).code, part.dataAbsentReason.text)",
-        "flags": (
-            f"concat(flags, array_compact(array(CASE WHEN {given} > 1 THEN '{TWO_VALUES}' END,"
-            f" CASE WHEN {exact} IS NOT NULL AND {number} IS NULL THEN '{INEXACT_NUMBER}' END)))"
-        ),
+        "value_type": "kind",
+        "value_number": f"CASE WHEN {_IS_NUMBER_KIND} THEN {numbers.exact('said')} END",
+        "value_text": "said",
+        **{name: f"CASE WHEN kind = 'Quantity' THEN part.valueQuantity.{field} END" for name, field in _UNIT.items()},
+        "value_code": f"CASE WHEN kind = 'CodeableConcept' THEN {value_coding}.code END",
+        "value_code_system": f"CASE WHEN kind = 'CodeableConcept' THEN {value_coding}.system END",
+        "value_time": f"CASE WHEN kind = 'dateTime' THEN {times.instant('said')} END",
+        "absent_reason": "coalesce(get(filter(part.dataAbsentReason.coding, c -> c.code IS NOT NULL), 0).code,"
+        " part.dataAbsentReason.text)",
+        "flags": _value_flags(),
     }
     kept = [name for name in exploded.columns if name not in ("part", "part_no", *columns)]
-    return chosen.selectExpr(*kept, *(f"{sql} AS `{name}`" for name, sql in columns.items()))
+    return told.selectExpr(*kept, *(f"{sql} AS `{name}`" for name, sql in columns.items()))
+
+
+def _value_flags() -> str:
+    given = " + ".join(f"CASE WHEN part.{field} IS NOT NULL THEN 1 ELSE 0 END" for field in _KINDS.values())
+    is_number = numbers.is_number("said")
+    conditions = {
+        TWO_VALUES: f"{given} > 1",
+        INEXACT_NUMBER: f"{_IS_NUMBER_KIND} AND {is_number} AND ({numbers.exact('said')}) IS NULL",
+        fhir.BAD_FIELD: f"{_IS_NUMBER_KIND} AND NOT {is_number}",
+        times.BAD_TIME: f"kind = 'dateTime' AND ({times.precision('said')}) IS NULL",
+    }
+    codes = ", ".join(f"CASE WHEN {condition} THEN '{code}' END" for code, condition in conditions.items())
+    return f"array_distinct(concat(flags, array_compact(array({codes}))))"
 
 
 def _value_text(coding: str) -> str:
     texts = {
-        "valueQuantity": "part.valueQuantity.value",
-        "valueCodeableConcept": f"coalesce(part.valueCodeableConcept.text, {coding}.display, {coding}.code)",
+        "Quantity": "part.valueQuantity.value",
+        "CodeableConcept": f"coalesce(part.valueCodeableConcept.text, {coding}.display, {coding}.code)",
+        **{kind: fhir.as_sent(f"part.{_KINDS[kind]}") for kind in ("Range", "Ratio", "SampledData")},
     }
-    return f"coalesce({', '.join(texts.get(field, f'part.{field}') for field in _KINDS.values())})"
+    return " ".join(f"WHEN '{kind}' THEN {texts.get(kind, f'part.{field}')}" for kind, field in _KINDS.items())
+
+
+def _components() -> str:
+    """Return the components; where one of them is broken, the others all the same.
+
+    Spark gives up an array for one element of another kind. Read one by one, that one alone is empty.
+    """
+    one_by_one = "from_json(body, 'component ARRAY<STRING>').component"
+    read = f"transform({one_by_one}, c -> from_json(c, '{_COMPONENT_FIELDS}'))"
+    return f"coalesce(r.component, CASE WHEN r._corrupt IS NOT NULL THEN {read} END, array())"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.transforms import fhir, references
+from airflow_lakehouse.spark.transforms import fhir, references, times
 from airflow_lakehouse.spark.transforms.columns import with_columns
 
 if TYPE_CHECKING:
@@ -39,13 +39,13 @@ def patients(rows: DataFrame) -> DataFrame:
         "family": f"{name}.family",
         "given": f"{name}.given",
         "gender": "r.gender",
-        "birth_date": fhir.day("r.birthDate"),
+        "birth_date": times.day("r.birthDate"),
         "birth_date_text": "r.birthDate",
-        "birth_date_precision": fhir.precision("r.birthDate"),
-        "birth_date_low": fhir.first_day("r.birthDate"),
-        "birth_date_high": fhir.last_day("r.birthDate"),
+        "birth_date_precision": times.date_precision("r.birthDate"),
+        "birth_date_low": times.first_day("r.birthDate"),
+        "birth_date_high": times.last_day("r.birthDate"),
         "deceased": "coalesce(r.deceasedBoolean, CASE WHEN r.deceasedDateTime IS NOT NULL THEN true END)",
-        "deceased_time": fhir.instant("r.deceasedDateTime"),
+        **times.time_columns("deceased_time", "deceased_time", "r.deceasedDateTime"),
         "race": _us_core("us-core-race"),
         "ethnicity": _us_core("us-core-ethnicity"),
         "birth_sex": f"try_element_at(filter(r.extension, e -> e.url = '{_US_CORE}/us-core-birthsex'), 1).valueCode",
@@ -57,7 +57,11 @@ def patients(rows: DataFrame) -> DataFrame:
         "active": "r.active",
         "replaced_by": references.named_id("replacement", "Patient"),
     }
-    flags = fhir.flags((fhir.not_a_time("r.birthDate", "r.deceasedDateTime"), fhir.BAD_TIME))
+    flags = fhir.flags(
+        (times.not_a_time("r.deceasedDateTime"), times.BAD_TIME),
+        (f"r.birthDate IS NOT NULL AND ({times.date_precision('r.birthDate')}) IS NULL", times.BAD_TIME),
+        (references.is_bad("replacement"), references.BAD_REFERENCE),
+    )
     read = references.with_references(fhir.read_body(rows, SCHEMA), {"replacement": replaced})
     return with_columns(read, rows, columns, flags)
 
@@ -68,7 +72,7 @@ def _preferred(items: str, field: str, values: tuple[str, ...]) -> str:
 
 
 def _us_core(name: str) -> str:
-    inner = f"try_element_at(filter(r.extension, e -> e.url = '{_US_CORE}/{name}'), 1).extension"
+    inner = f"flatten(transform(filter(r.extension, e -> e.url = '{_US_CORE}/{name}'), e -> e.extension))"
     codes = [
         f"coalesce(transform(filter({inner}, x -> x.url = '{kind}'), x -> x.valueCoding.code), array())"
         for kind in ("ombCategory", "detailed")

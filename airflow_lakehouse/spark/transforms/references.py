@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from airflow_lakehouse.parsers.fhir.lift import END
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,9 +34,9 @@ MISSING: Final = "missing"
 INVALID: Final = "invalid"
 _NAMING: Final = (RELATIVE, ABSOLUTE, URN)
 
-_PLAIN: Final = "^[A-Z][A-Za-z]+/[A-Za-z0-9.-]+$"
+_PLAIN: Final = f"^[A-Z][A-Za-z]+/[A-Za-z0-9.-]+{END}"
 # Ids are taken as they come, like those of the resources: a reference to an id that is over-long still finds it.
-_NAMED: Final = "^(?:([^?#]*)/)?([A-Z][A-Za-z]+)/([^/?#| ]+)(?:/_history/([^/?#| ]+))?$"
+_NAMED: Final = f"^(?:([^?#]*)/)?([A-Z][A-Za-z]+)/([^/?#| \n\r\t]+)(?:/_history/([^/?#| \n\r\t]+))?{END}"
 _BASE, _TYPE, _ID, _VERSION = 1, 2, 3, 4
 _SEARCH: Final = "^(?:[^?#]*/)?([A-Z][A-Za-z]+)[?]"
 _SCHEME: Final = "^[A-Za-z][A-Za-z0-9+.-]*://"

@@ -33,16 +33,17 @@ def newest_first(keep: Keep) -> list[Column]:
     return [F.col(name).desc_nulls_last() for name in keep.order_by]
 
 
-_TIMELESS: Final = "deleted AND last_updated IS NULL AND version_number IS NULL"
+_TIMELESS: Final = "deleted AND last_updated IS NULL"
 _AFTER: Final = "_after"
 
 
 def _placed(rows: DataFrame, identity: Sequence[str]) -> DataFrame:
-    """Give deletions that say neither time nor version their place in the order.
+    """Give deletions that say no time their place in the order.
 
     It is right after the newest version that was there when the deletion came: the sender deleted what it had sent.
     With nulls lowest, such a deletion would never delete anything that has a time; with the time of its arrival, it
-    would delete what the sender made after it and sends late.
+    would delete what the sender made after it and sends late. One that says a version, and an older one than was
+    there, deleted that older one, and stays below.
 
     :param rows: with ``last_updated``, ``version_number``, ``ingested_at``, ``deleted`` and the identity.
     :param identity: columns that identify a resource.
@@ -54,15 +55,19 @@ def _placed(rows: DataFrame, identity: Sequence[str]) -> DataFrame:
     until_then = (
         Window.partitionBy(*identity).orderBy("ingested_at").rangeBetween(Window.unboundedPreceding, Window.currentRow)
     )
-    known = F.max(F.struct("last_updated", "version_number")).over(until_then)
-    told = rows.withColumn("_known", F.when(F.expr(_TIMELESS), known))
-    return told.select(
+    # Without the deletions themselves: one that says a version and no time is no version that was there before it.
+    there = F.when(~F.expr(_TIMELESS), F.struct("last_updated", "version_number"))
+    told = rows.withColumn("_known", F.when(F.expr(_TIMELESS), F.max(there).over(until_then)))
+    is_newest = F.coalesce(F.col("version_number") >= F.col("_known.version_number"), F.lit(True))
+    after = F.coalesce(
+        is_newest & (F.col("_known.last_updated").isNotNull() | F.col("_known.version_number").isNotNull()),
+        F.lit(False),
+    )
+    return told.withColumn(_AFTER, after).select(
         *(name for name in rows.columns if name not in ("last_updated", "version_number")),
-        F.coalesce("last_updated", "_known.last_updated").alias("last_updated"),
-        F.coalesce("version_number", "_known.version_number").alias("version_number"),
-        F.coalesce(
-            F.col("_known.last_updated").isNotNull() | F.col("_known.version_number").isNotNull(), F.lit(False)
-        ).alias(_AFTER),
+        F.coalesce("last_updated", F.when(F.col(_AFTER), F.col("_known.last_updated"))).alias("last_updated"),
+        F.coalesce("version_number", F.when(F.col(_AFTER), F.col("_known.version_number"))).alias("version_number"),
+        _AFTER,
     )
 
 
@@ -87,11 +92,12 @@ def contested(rows: DataFrame, key: Sequence[str], also: Column) -> DataFrame:
 def losers(rows: DataFrame, identity: Sequence[str], keep: Keep) -> DataFrame:
     """Tell which rows are superseded, and which silver has no place for; every other row is its resource's winner.
 
-    The order is the keep-rule's; a deletion without time or version stands after the newest version that was there when
-    it came. A row without an id cannot be told from others and is excluded. So is a deletion that wins: it supersedes
-    the versions before it, and leaves nothing. A version after the deletion wins over it: the resource is back. So is a
-    version with a modifier nobody here understands, which may turn its meaning round
-    (https://hl7.org/fhir/R4/extensibility.html#modifierExtension); the one before it has lost its place all the same.
+    The order is the keep-rule's; a deletion without a time stands after the newest version that was there when it came,
+    and one that nothing but its hash tells from a version wins over it. A row without an id cannot be told from others
+    and is excluded. So is a deletion that wins: it supersedes the versions before it, and leaves nothing. A version
+    after the deletion wins over it: the resource is back. So is a version with a modifier nobody here understands,
+    which may turn its meaning round (https://hl7.org/fhir/R4/extensibility.html#modifierExtension); the one before it
+    has lost its place all the same.
 
     Only the columns that decide are looked at, so the text of the resources is neither read nor moved.
 
@@ -108,6 +114,8 @@ def losers(rows: DataFrame, identity: Sequence[str], keep: Keep) -> DataFrame:
     narrow = rows.select(*sorted(deciding), held_back.alias("held_back"))
     narrow = narrow.withColumn("version_number", F.expr(VERSION_NUMBER))
     order = newest_first(keep)
+    # Between what was sent at once, a deletion is the last word; a hash would toss a coin.
+    order.insert(keep.order_by.index("ingested_at") + 1, F.col("deleted").desc())
     # After time and version, before what only tells one delivery from another.
     order.insert(keep.order_by.index("version_number") + 1, F.col(_AFTER).desc())
     place = F.row_number().over(Window.partitionBy(*identity).orderBy(*order))

@@ -6,12 +6,14 @@ import io
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_lakehouse.parsers.fhir import FhirParser, json_spans
+from airflow_lakehouse.parsers.fhir import bundle as bundles
 from airflow_lakehouse.parsers.fhir import cut as cutting
 from airflow_lakehouse.parsers.fhir.cut import cut
 from airflow_lakehouse.parsing import Record
@@ -112,7 +114,92 @@ def test_blocks_of_lines_change_nothing(lines: list[bytes], end: bytes, last: bo
     assert [one["position"] for one in whole if "body" in one and one["position"] in plain] == plain
 
 
-def test_python_constants_are_not_json() -> None:
-    """NaN and Infinity, which Python reads, are refused where JSON has no place for them."""
-    with pytest.raises(json_spans.MalformedJsonError):
-        json_spans.value_span("[NaN]", 0)
+def test_what_a_number_says_does_not_move_its_neighbours() -> None:
+    """NaN, which Spark's reader rejects, and more digits than Python converts end where they end."""
+    for number in ("NaN", "-Infinity", "9" * 5_000):
+        assert json_spans.value_span(f"[{number}, 1]", 0).end == len(number) + 5
+        entries = [f'{{"resourceType":"Basic","x":{one}}}' for one in ("1", number, "2")]
+        assert [one.get("body") for one in _found(_bundle(*(f'{{"resource":{one}}}' for one in entries)))] == entries
+        assert [one.get("body") for one in _found(f"[{','.join(entries)}]".encode())] == entries
+
+
+def _bundle(*entries: str, kind: str = "Bundle") -> bytes:
+    return f'{{"resourceType":"{kind}","entry":[{",".join(entries)}]}}'.encode()
+
+
+A, B, C = (f'{{"resourceType":"Patient","id":"{id_}"}}' for id_ in "abc")
+NO_ARRAY = (_bundle(f'{{"resource":{A}}}')[:-1] + b',"entry":5}', b'{"resourceType":"Bundle","entry":5}')
+DAMAGED: dict[str, tuple[str | bytes, list[tuple[int, str]]]] = {
+    "braces in strings hide no second object": (
+        b'{"resourceType":"Basic"}\n{"id":"a","t":"{"}{"id":"b","t":"}"}\n{"id":"c","t":"\\\\{"}\n{"t":"{"} stray }',
+        [(1, "+"), (2, "TRAILING_CONTENT"), (3, "+"), (4, "TRAILING_CONTENT")],
+    ),
+    "a bit that turned over at the head": (f"[{A[1:]}\n{B}\n{C}\n", [(1, "NOT_AN_OBJECT"), (2, "+"), (3, "+")]),
+    "two broken lines at the head": (f"x\ny\n{B}\n", [(1, "NOT_AN_OBJECT"), (2, "NOT_AN_OBJECT"), (3, "+")]),
+    "every line is broken, as Spark will find": ('{"a":tru}\n{"b":nul}\n', [(1, "+"), (2, "+")]),
+    "a document with a resource on a line of its own": (
+        f'{{"resourceType":"Patient","id":"p","contained":[\n{A}\n]}}',
+        [(1, "+")],
+    ),
+    "a Bundle torn into lines": (
+        f'{{"resourceType":"Bundle","entry":[{{"resource":\n{A}\n}},{{"resource":\n{B}\n}}]}}',
+        [(1, "+"), (2, "+")],
+    ),
+    "a comma that begins a line": ('{ "resourceType": "Patient"\n, "id": "a"\n}', [(1, "+")]),
+    "a Bundle whose type is written with an escape": (
+        f"{A}\n".encode() + _bundle(f'{{"resource":{B}}}', kind=r"Bund\u006ce") + b"\n",
+        [(1, "+"), (2, "+")],
+    ),
+    "byte-order marks within": (f"{A}\n\ufeff{B}\n", [(1, "+"), (2, "+")]),
+    "several resources in an entry": (
+        _bundle(f'{{"resource":{A},"resource":{B}}}', f'{{"resource":{C}}}'),
+        [(1, "AMBIGUOUS_ENTRY"), (2, "+")],
+    ),
+    "a resource that is null beside one": (_bundle(f'{{"resource":null,"resource":{A}}}'), [(1, "+")]),
+    "a Bundle that ends behind a key": (b'{"resourceType":"Bundle","entry":', [(1, "TRUNCATED_JSON")]),
+    "the last of two types": (f'{{"resourceType":"Bundle","resourceType":"Patient","entry":[{A}]}}', [(1, "+")]),
+    "places of values that are wrong as a whole": (
+        b" ".join((NO_ARRAY[0], _bundle(f'{{"resource":{B}}}'), NO_ARRAY[1])),
+        [(1, "+"), (2, "NOT_AN_OBJECT"), (3, "+"), (4, "NOT_AN_OBJECT")],
+    ),
+    "a time of deletion that no text can hold": (
+        _bundle(r'{"request":{"method":"DELETE","url":"Patient/a_b"},"response":{"lastModified":"\ud800"}}'),
+        [(1, "deleted")],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_damage_stays_where_it_is(case: str) -> None:
+    """Each record is found at its place, or rejected for its own reason; none is lost, none shares a place."""
+    content, expected = DAMAGED[case]
+    found = _found(content.encode() if isinstance(content, str) else content)
+    told = [
+        (one["position"], one.get("reason") or ("deleted" if "deleted" in one.get("attributes", {}) else "+"))
+        for one in found
+    ]
+    assert told == expected
+
+
+def test_an_entry_gives_its_resource_an_id() -> None:
+    """From the fullUrl, whatever its form, or from the URL the resource was put to; not from one of another type."""
+    resource = '{"resourceType":"Patient"}'
+    heads = (
+        '"fullUrl":"urn:uuid:u-1"',
+        '"fullUrl":"https://x.org/fhir/Patient/p-1"',
+        '"request":{"method":"PUT","url":"Patient/p-2"}',
+        '"request":{"method":"POST","url":"Patient"}',
+        '"fullUrl":"https://x.org/fhir/Group/g-1"',
+    )
+    found = _found(_bundle(*(f'{{{head},"resource":{resource}}}' for head in heads)))
+    assert [one.get("attributes", {}).get("full_url_id") for one in found] == ["u-1", "p-1", "p-2", None, None]
+
+
+def test_deletions_are_cut_in_one_pass() -> None:
+    """When a Bundle was made is looked up once, not once an entry: a hundred times the entries, no hundred passes."""
+    entries = [f'{{"request":{{"method":"DELETE","url":"Patient/p{one}"}}}}' for one in range(200)]
+    with pytest.MonkeyPatch.context() as patch:
+        made_at = Mock(wraps=bundles._made_at)
+        patch.setattr(bundles, "_made_at", made_at)
+        assert len(_found(_bundle(*entries))) == 200
+    made_at.assert_called_once()

@@ -19,6 +19,8 @@ from airflow_lakehouse.spark import jobs, lineage, run_tags
 from airflow_lakehouse.spark.as_of import find_run, resolve
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.jobs import UNCHANGED, JobArguments, JobResult
+from airflow_lakehouse.spark.maintenance.history import expirable, history_of
+from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,21 +143,45 @@ def test_a_run_can_be_forgotten(catalog: Catalog) -> None:
 
 
 def test_a_job_tags_what_it_changed(profile: Profile, catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not what it left alone, nor what it left half done; but what it had committed when it was killed before."""
+    """Not what it left alone or half done, nor upkeep; but what it had committed when it was killed before."""
 
-    def names_after(run_id: str, status: str) -> list[str]:
+    def names_after(run_id: str, status: str, name: str = "raw_to_bronze") -> list[str]:
         job = SimpleNamespace(run=lambda arguments: JobResult(arguments.run_id, status=status))
         monkeypatch.setattr(jobs, "_module", lambda _: job)
-        jobs.run_job("a job", JobArguments(profile, run_id=run_id))
+        jobs.run_job(name, JobArguments(profile, run_id=run_id))
         return [point.name for point in run_tags.points(catalog)]
 
-    catalog.load_table(A).append(pa.table({"n": pa.array([1])}), snapshot_properties={run_tags.STAMP: "killed"})
+    catalog.load_table(A).append(pa.table({"n": pa.array([1])}), snapshot_properties={run_tags.RUN_ID: "killed"})
     assert names_after("first", UNCHANGED) == []
     monkeypatch.setattr(jobs, "_module", lambda _: SimpleNamespace(run=None))
     with pytest.raises(JobError):
-        jobs.run_job("a job", JobArguments(profile, run_id="failed"))
+        jobs.run_job("raw_to_bronze", JobArguments(profile, run_id="failed"))
     assert names_after("killed", UNCHANGED) == ["killed"]
     assert sorted(names_after("second", "complete")) == ["killed", "second"]
+    assert sorted(names_after("upkeep", "complete", "maintain")) == ["killed", "second"]
+
+
+def test_maintenance_keeps_what_a_run_left(catalog: Catalog) -> None:
+    """The snapshots of a run stay until its tags may go; what lies between two runs, and between two jobs, goes."""
+    _add(catalog, A, 1)
+    run_tags.tag_run(catalog, "old")
+    for number in (2, 3):
+        _add(catalog, A, number)
+    run_tags.tag_run(catalog, "new")
+    _add(catalog, A, 4)
+    table = catalog.load_table(A)
+    ids = [snapshot.snapshot_id for snapshot in table.snapshots()]
+    policy = MaintenancePolicy(snapshot_days=0, keep_snapshots=1, min_expired=1)
+
+    def gone(after: timedelta) -> list[int]:
+        found = expirable(history_of(table), frozenset(), policy, datetime.now(UTC) + after)
+        return [ids.index(snapshot.id) for snapshot in found]
+
+    assert gone(run_tags.RETENTION - timedelta(hours=1)) == [1]
+    assert gone(run_tags.RETENTION + timedelta(hours=1)) == [0, 1, 2]
+    run_tags.keep(catalog, find_run(catalog, "old").point)
+    table = catalog.load_table(A)
+    assert gone(10 * run_tags.RETENTION) == [1, 2]
 
 
 def test_a_tag_of_somebody_else_stands_for_its_tables(catalog: Catalog) -> None:

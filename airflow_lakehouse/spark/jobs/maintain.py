@@ -1,0 +1,95 @@
+"""Maintenance: what is due for each table, done by Iceberg's own procedures, and compared with what was before."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from airflow_lakehouse.spark import conflicts
+from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
+from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
+from airflow_lakehouse.spark.maintenance import plan, procedures, verify
+from airflow_lakehouse.spark.maintenance.health import health_of
+from airflow_lakehouse.spark.maintenance.storage import list_stored
+from airflow_lakehouse.spark.maintenance.survey import Finding, survey
+
+if TYPE_CHECKING:
+    from pyiceberg.catalog import Catalog
+    from pyspark.sql import SparkSession
+
+    from airflow_lakehouse.spark.maintenance.plan import Step
+    from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
+
+NAME = "maintain"
+_log = logging.getLogger(__name__)
+
+
+def run(arguments: JobArguments) -> JobResult:
+    """Do what is due. Where nothing is, nothing is committed and Spark is not started.
+
+    ``steps`` of the result: what was due, and why. ``tables``: ``rows``; ``files`` and ``bytes`` a reader now opens,
+    deletes included, and ``files_saved`` and ``bytes_saved`` against before; ``snapshots`` and ``snapshots_expired``;
+    and, where something was deleted, ``files_freed`` and ``bytes_freed`` in storage.
+
+    :param arguments: the profile and the policy.
+    :raises MaintenanceError: when a rewrite changed what a table says.
+    :raises LakehouseError: when the warehouse cannot be used, or others commit to a table all the time.
+    """
+    started = time.monotonic()
+    catalog = load_pyiceberg(arguments.profile)
+    due = [finding for finding in survey(catalog, arguments.policy) if finding.steps]
+    result = JobResult(arguments.run_id, status="complete" if due else UNCHANGED)
+    result.steps = [step.as_dict() for finding in due for step in finding.steps]
+    if due:
+        with job_session(arguments.profile) as spark:
+            for finding in due:
+                result.tables[finding.health.name] = _maintain(spark, catalog, finding, arguments.policy)
+    result.seconds["maintenance"] = round(time.monotonic() - started, 3)
+    return result
+
+
+def _maintain(spark: SparkSession, catalog: Catalog, finding: Finding, policy: MaintenancePolicy) -> dict[str, int]:
+    before = finding.health
+    deletes = any(step.action in (plan.EXPIRE, plan.ORPHANS) for step in finding.steps)
+    stored = _stored(catalog, before.identifier) if deletes else (0, 0)
+    expired = 0
+    for step in finding.steps:
+        _log.info("%s: %s, since %s", step.table, step.action, step.reason)
+        if step.action in plan.REWRITES:
+            _rewrite(spark, catalog, step)
+        elif step.action == plan.EXPIRE:
+            procedures.call(spark, step)
+            expired = len(step.snapshots[: procedures.EXPIRED_AT_ONCE])
+        elif before.orphans is not None and policy.orphan_days is not None:
+            procedures.remove_orphans(spark, step, before.orphans.found, policy.orphan_days)
+    table = get_table(catalog, before.identifier)
+    after = health_of(table)
+    counts = {
+        "rows": table.scan().count(),
+        "files": after.data_files + after.delete_files,
+        "files_saved": before.data_files + before.delete_files - after.data_files - after.delete_files,
+        "bytes": after.data_bytes + after.delete_bytes,
+        "bytes_saved": before.data_bytes + before.delete_bytes - after.data_bytes - after.delete_bytes,
+        "snapshots": after.snapshots,
+        "snapshots_expired": expired,
+    }
+    if deletes:
+        left = _stored(catalog, before.identifier)
+        counts |= {"files_freed": stored[0] - left[0], "bytes_freed": stored[1] - left[1]}
+    return counts
+
+
+def _rewrite(spark: SparkSession, catalog: Catalog, step: Step) -> None:
+    """Rewrite, and again where somebody else committed to the same files first; then compare."""
+    current = get_table(catalog, step.table).current_snapshot()
+    if current is None:
+        return
+    conflicts.retried(lambda: procedures.call(spark, step), step.table)
+    verify.check_rewrites(spark, get_table(catalog, step.table), current.snapshot_id)
+
+
+def _stored(catalog: Catalog, identifier: str) -> tuple[int, int]:
+    found = list_stored(get_table(catalog, identifier).location())
+    return len(found), sum(file.size for file in found)

@@ -1,0 +1,99 @@
+"""Tables that lose snapshots, are rolled back, or are made anew, under those who read them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from airflow_lakehouse.cli.show import read_rows
+from airflow_lakehouse.exceptions import LakehouseError
+from airflow_lakehouse.spark import load
+from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
+from airflow_lakehouse.spark.create import create_table
+from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.tables import bronze
+from tests.faults.helpers import SPARK, ids, patient, to_bronze, to_silver, version
+from tests.spark.helpers import silver_content, write_lines
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from airflow_lakehouse.profile import Profile
+
+pytestmark = SPARK
+_PATIENTS = bronze.PATIENT.identifier
+
+
+@pytest.fixture
+def profile(warehouse: Profile, tmp_path: Path) -> Profile:
+    """Return a lakehouse of two days, the first of which is in silver."""
+    profile = warehouse.with_raw(str(tmp_path / "drop"))
+    _day(profile, tmp_path, 1, patient("p", gender="male", **version(1)), patient("q"))
+    to_silver(profile)
+    _day(profile, tmp_path, 2, patient("p", gender="female", **version(2)), patient("r"))
+    return profile
+
+
+def _day(profile: Profile, tmp_path: Path, day: int, *resources: dict[str, Any]) -> None:
+    write_lines(tmp_path / f"drop/fhir/dt=2026-01-{day:02d}/1.ndjson", *resources)
+    to_bronze(profile)
+
+
+def _sql(profile: Profile, *statements: str) -> None:
+    with job_session(profile) as spark:
+        for statement in statements:
+            spark.sql(statement).collect()
+
+
+def _snapshots(profile: Profile) -> list[int]:
+    return [snapshot.snapshot_id for snapshot in get_table(load_pyiceberg(profile), _PATIENTS).snapshots()]
+
+
+def test_an_expired_snapshot_costs_time_and_nothing_else(profile: Profile) -> None:
+    """Row 27: the bronze snapshot that silver last saw is expired; silver is what a full rebuild makes of bronze."""
+    now = "TIMESTAMP '2100-01-01 00:00:00'"
+    _sql(profile, f"CALL lakehouse.system.expire_snapshots('{_PATIENTS}', {now}, 1)")
+    assert len(_snapshots(profile)) == 1
+    to_silver(profile)
+    assert ids(profile) == {"p", "q", "r"}
+    before = silver_content(profile)
+    to_silver(profile, recompute=True)
+    assert silver_content(profile) == before
+
+
+def test_bronze_that_was_rolled_back_is_followed(profile: Profile) -> None:
+    """Row 28: silver is ahead of bronze after a rollback; it is rebuilt from what bronze is now."""
+    to_silver(profile)
+    assert ids(profile) == {"p", "q", "r"}
+    _sql(profile, f"CALL lakehouse.system.rollback_to_snapshot('{_PATIENTS}', {_snapshots(profile)[0]})")
+    to_silver(profile)
+    assert ids(profile) == {"p", "q"}
+    assert {row["gender"] for row in read_rows(profile, "silver_dim_patient") if row["patient_id"] == "p"} == {"male"}
+
+
+def test_a_table_made_anew_under_a_run(profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 30: a table is dropped and created again while a load is about to commit to it: nothing is half there.
+
+    The run writes all its rows to the table that is there, or fails; silver does not take the new table for the old
+    one, whose snapshots it has seen.
+    """
+    to_silver(profile)
+    original = load.insert_new
+
+    def after_recreating(*args: Any, **kwargs: Any) -> None:
+        catalog = load_pyiceberg(profile)
+        catalog.drop_table(_PATIENTS)
+        create_table(catalog, bronze.PATIENT)
+        original(*args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(load, "insert_new", after_recreating)
+        try:
+            _day(profile, tmp_path, 3, patient("s"), patient("t"))
+        except LakehouseError:
+            assert read_rows(profile, "bronze_fhir_patient") == []
+            to_bronze(profile)
+    assert ids(profile, "bronze_fhir_patient", "resource_id") == {"s", "t"}
+    to_silver(profile)
+    assert ids(profile) == {"s", "t"}
