@@ -147,7 +147,7 @@ def load_batch(work: Batch, registry: Registry, arguments: JobArguments, result:
     result.batch_id = work.entries[-1].batch_id
     every = ",".join(sorted({entry.batch_id for entry in work.entries}))
     stamp(work.spark, {"batch-id": result.batch_id, BATCHES: every, "run-id": arguments.run_id, "job": job})
-    files.clear_abandoned(arguments.profile.warehouse_uri)
+    staging.clear_abandoned(arguments.profile.warehouse_uri)
     try:
         _stage(work, registry, work.area)
         bronze_total, quarantined = 0, 0
