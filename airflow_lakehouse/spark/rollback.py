@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_lakehouse.exceptions import ConfigurationError, ConflictError, DownstreamAheadError
 from airflow_lakehouse.spark import conflicts, delta, lineage
 from airflow_lakehouse.spark.as_of import find_run
-from airflow_lakehouse.spark.catalog import checkpoint, load_pyiceberg, named, table_identifiers
+from airflow_lakehouse.spark.catalog import checkpoint, find_table, load_pyiceberg, named, table_identifiers
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.tables import NAMESPACES, by_name, ops, silver
 
@@ -173,8 +173,13 @@ def _check_privacy(catalog: Catalog, moving: Iterable[Step], moment: AtRun) -> N
     """Refuse to show readers of silver and gold what de-identification has since kept from them."""
     is_shown = any(step.namespace in (_SILVER, _GOLD) for step in moving)
     for table in silver.TABLES if is_shown else ():
-        then, now = delta.stored(catalog, table, moment), delta.stored(catalog, table)
-        if then and now and now.privacy and then.privacy != now.privacy:
+        found = find_table(catalog, table.identifier)
+        if found is None or moment.snapshot(found) is None:
+            continue
+        then, now = delta.last_mark(found, moment), delta.last_mark(found)
+        # A tag keeps one snapshot. Where that is a compaction's, the commit that told how may have expired.
+        is_same = then is not None and now is not None and then[1].privacy == now[1].privacy
+        if now and now[1].privacy and not is_same:
             raise ConfigurationError(
                 f"{table.identifier} was de-identified in another way at run {moment.point.name!r}, or not at all",
                 legal="a run since",

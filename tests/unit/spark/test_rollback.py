@@ -168,6 +168,18 @@ def test_what_was_de_identified_stays_so(profile: Profile, catalog: Catalog, tab
 
 
 @pytest.mark.usefixtures("two_runs")
+def test_what_may_not_have_been_de_identified_stays_away(profile: Profile, catalog: Catalog) -> None:
+    """A run whose tag keeps a compaction alone no longer tells whether it was: it is not gone back to."""
+    add_rows(catalog, silver.ENCOUNTER)
+    tag_run(catalog, "three")
+    _conform(catalog, silver.ENCOUNTER, privacy="year-1234")
+    with pytest.raises(ConfigurationError, match=r"encounter was de-identified in another way at run 'three'"):
+        roll_back(profile, "three")
+    _conform(catalog, silver.ENCOUNTER)
+    assert set(roll_back(profile, "three")["tables"]) == {silver.ENCOUNTER.identifier}
+
+
+@pytest.mark.usefixtures("two_runs")
 @pytest.mark.parametrize(("start", "goal"), [("two", "one"), ("one", "two")])
 def test_a_killed_rollback_loses_no_file(
     profile: Profile, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, start: str, goal: str
