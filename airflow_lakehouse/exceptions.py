@@ -8,7 +8,9 @@
     │   ├── ConfigurationError    a profile, connection or option is wrong
     │   ├── SetupError            Java, a jar or an optional package is missing
     │   ├── OcrError              an engine for reading pages is unknown, or is not installed
-    │   └── TableNotFoundError    no such table in this warehouse
+    │   ├── TableNotFoundError    no such table in this warehouse
+    │   ├── SnapshotNotFoundError no such run, tag or time, or its snapshots are gone
+    │   └── DownstreamAheadError  a rollback would leave a table ahead of what it reads
     ├── TableContractError        a table definition contradicts itself
     ├── ParserError               a parser cannot be loaded, or broke its contract
     ├── TableLostError            the catalog names a table whose metadata file is gone or broken
@@ -86,6 +88,14 @@ class SetupError(UsageError):
 
 class TableNotFoundError(UsageError):
     """The warehouse has no such table."""
+
+
+class SnapshotNotFoundError(UsageError):
+    """The warehouse knows no such run, tag or time, or what it was then has expired."""
+
+
+class DownstreamAheadError(UsageError):
+    """A rollback would leave a table that holds what the tables it reads no longer do."""
 
 
 class TableContractError(LakehouseError):

@@ -20,7 +20,9 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Lakehouse",
         "description": "Raw drops (FHIR, PDF, anything with a parser) become Apache Iceberg tables.",
         "integrations": [{"integration-name": _INTEGRATION, "tags": ["apache", "aws", "software"]}],
-        "operators": [_modules("operators.documents", "operators.iceberg_spark", "operators.maintenance")],
+        "operators": [
+            _modules("operators.documents", "operators.iceberg_spark", "operators.maintenance", "operators.rollback")
+        ],
         "sensors": [_modules("sensors.partition", "sensors.raw_drop")],
         "hooks": [_modules("hooks.lakehouse")],
         "triggers": [_modules("triggers.partition", "triggers.raw_drop", "triggers.spark_job")],

@@ -15,6 +15,7 @@ def refresh_gold(arguments: JobArguments) -> dict[str, dict[str, int]]:
     :raises LakehouseError: when a model or a test fails.
     """
     from airflow_lakehouse.dbt.build import build_gold, is_current
+    from airflow_lakehouse.dbt.freshness import tag_gold
     from airflow_lakehouse.spark.connect_server import hold_server
 
     profile = arguments.profile
@@ -28,6 +29,7 @@ def refresh_gold(arguments: JobArguments) -> dict[str, dict[str, int]]:
             log_dir=profile.warehouse_dir / "logs" / "gold",
         )
     rebuilt = {name: model for name, model in result.models.items() if model.status == "rebuilt"}
+    tag_gold(profile, arguments.run_id, rebuilt)
     return {
         name: {"rows": model.rows, "added": model.rows, "updated": 0, "deleted": 0} for name, model in rebuilt.items()
     }

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.cli.progress import stage
 from airflow_lakehouse.spark import privacy
-from airflow_lakehouse.spark.jobs import JobArguments, JobResult, run_job
+from airflow_lakehouse.spark.as_of import resolve
+from airflow_lakehouse.spark.catalog import load_pyiceberg
+from airflow_lakehouse.spark.jobs import UNCHANGED, JobArguments, JobResult, run_job
 from airflow_lakehouse.spark.transforms.attachments import EXTRACTED
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ class Request:
     :param max_bad_ratio: see :class:`airflow_lakehouse.spark.jobs.JobArguments`.
     :param reason: see there.
     :param recompute: see there.
+    :param as_of: see there.
     :param job: the first stage: loading the drop, or trying rejects again.
     """
 
@@ -44,6 +47,7 @@ class Request:
     reason: str | None = None
     job: str = LOAD
     recompute: bool = False
+    as_of: str | None = None
 
 
 def run_pipeline(request: Request) -> dict[str, Any]:
@@ -60,9 +64,12 @@ def run_pipeline(request: Request) -> dict[str, Any]:
         max_bad_ratio=request.max_bad_ratio,
         reason=request.reason,
         recompute=request.recompute,
+        as_of=request.as_of,
     )
-    # Not after an hour of bronze: a key that is missing is missing now.
+    # Not after an hour of bronze: a key or a run that is missing is missing now.
     privacy.of(request.profile)
+    if request.as_of is not None:
+        resolve(load_pyiceberg(request.profile), request.as_of)
     seconds: dict[str, float] = {}
     with stage(request.job.replace("_", " ")):
         results = [run_job(request.job, arguments)]
@@ -117,7 +124,7 @@ def _summary(results: list[JobResult], seconds: dict[str, float]) -> dict[str, A
         took.update(result.seconds)
     return {
         "status": "complete",
-        "changed": any(result.status != "unchanged" for result in results),
+        "changed": any(result.status != UNCHANGED for result in results),
         "run_id": results[0].run_id,
         "batch_id": next((result.batch_id for result in results if result.batch_id), None),
         "files": _files([result.files for result in results if result.files]),

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.cli.pipeline import STAGES, Request, run_pipeline
-from airflow_lakehouse.cli.warehouse import add_warehouse, print_json
+from airflow_lakehouse.cli.warehouse import add_as_of, add_warehouse, print_json
 from airflow_lakehouse.exceptions import LakehouseError
 from airflow_lakehouse.profile import DEIDENTIFY, KEY_VARIABLE, OCR_ENGINES, Profile
 
@@ -28,6 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-bad-ratio", metavar="SHARE", help="fail, after all is written, if more records are rejected: 0 to 1"
     )
+    add_as_of(parser, "make silver from bronze")
     parser.add_argument("--recompute", action="store_true", help="make silver anew from all of bronze")
     parser.add_argument(
         "--deidentify", choices=DEIDENTIFY[1:], help="make silver without persons: dates shifted, or years alone"
@@ -57,6 +58,7 @@ def run(options: argparse.Namespace) -> int:
             options.through,
             options.max_bad_ratio,
             recompute=options.recompute,
+            as_of=options.as_of,
         )
         summary = run_pipeline(request)
     except LakehouseError as error:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from airflow_lakehouse.cli.warehouse import add_warehouse, finite, plain, positive, print_json, profile_of
-from airflow_lakehouse.exceptions import TableNotFoundError
-from airflow_lakehouse.tables import NAMESPACES
+from airflow_lakehouse.cli.warehouse import add_as_of, add_warehouse, finite, plain, positive, print_json, profile_of
 
 if TYPE_CHECKING:
     import argparse
@@ -24,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument("table", metavar="TABLE", help="name, with or without its namespace")
     add_warehouse(parser)
+    add_as_of(parser, "read it")
     parser.add_argument("--json", action="store_true", help="print a JSON array of row objects")
     parser.add_argument("--limit", type=positive, default=20, metavar="N", help="at most so many rows (default 20)")
 
@@ -33,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
     :param options: the parsed options.
     """
-    rows = read_rows(profile_of(options), options.table, options.limit)
+    rows = read_rows(profile_of(options), options.table, options.limit, options.as_of)
     if options.json:
         print_json([finite(row) for row in rows])
     else:
@@ -41,37 +40,37 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def read_rows(profile: Profile, name: str, limit: int | None = None) -> list[dict[str, Any]]:
+def read_rows(profile: Profile, name: str, limit: int | None = None, as_of: str | None = None) -> list[dict[str, Any]]:
     """Return rows of a table, as Python values.
 
     :param profile: the lakehouse.
     :param name: with or without the namespace.
     :param limit: at most so many.
+    :param as_of: see :func:`airflow_lakehouse.spark.as_of.resolve`.
     :raises TableNotFoundError: when there is no such table; the message lists those there are.
+    :raises SnapshotNotFoundError: when there is no such run, tag or time.
     """
-    from airflow_lakehouse.spark.catalog import find_table, get_table, load_pyiceberg
+    from airflow_lakehouse.spark.as_of import resolve
+    from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
 
     catalog = load_pyiceberg(profile)
-    if "." in name:
-        found = [get_table(catalog, name)]
-    else:
-        sought = (find_table(catalog, f"{namespace}.{name}") for namespace in NAMESPACES)
-        found = [table for table in sought if table is not None]
-    if not found:
-        known = sorted(table[1] for space in NAMESPACES for table in catalog.list_tables(space))
-        raise TableNotFoundError(f"this warehouse has no table {name!r}", legal=", ".join(known) or "none yet")
-    rows: list[dict[str, Any]] = found[0].scan(limit=limit).to_arrow().to_pylist()
+    table = get_table(catalog, name)
+    snapshot = resolve(catalog, as_of).snapshot(table)
+    if snapshot is None:
+        return []
+    rows: list[dict[str, Any]] = table.scan(limit=limit, snapshot_id=snapshot.snapshot_id).to_arrow().to_pylist()
     return rows
 
 
-def as_text(rows: list[dict[str, Any]]) -> str:
+def as_text(rows: list[dict[str, Any]], longest: int = _CELL) -> str:
     """Return rows as aligned columns; long cells are cut.
 
     :param rows: row objects.
+    :param longest: characters after which a cell is cut.
     """
     if not rows:
         return "no rows\n"
-    cells = [[_cell(value) for value in row.values()] for row in rows]
+    cells = [[_cell(value, longest) for value in row.values()] for row in rows]
     names = list(rows[0])
     widths = [max(len(name), *(len(row[place]) for row in cells)) for place, name in enumerate(names)]
     lines = [names, ["-" * width for width in widths], *cells]
@@ -80,9 +79,9 @@ def as_text(rows: list[dict[str, Any]]) -> str:
     )
 
 
-def _cell(value: object) -> str:
+def _cell(value: object, longest: int) -> str:
     if value is None:
         return ""
     text = value if isinstance(value, str) else str(value if isinstance(value, list | dict) else plain(value))
     text = " ".join(text.split())
-    return text if len(text) <= _CELL else text[: _CELL - 1] + "…"
+    return text if len(text) <= longest else text[: longest - 1] + "…"

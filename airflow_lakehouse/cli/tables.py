@@ -6,10 +6,13 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_lakehouse.cli.warehouse import add_warehouse, print_json, profile_of
+from airflow_lakehouse.cli.warehouse import add_as_of, add_warehouse, print_json, profile_of
 
 if TYPE_CHECKING:
     import argparse
+
+    from pyiceberg.table import Table as IcebergTable
+    from pyiceberg.table.snapshots import Snapshot
 
     from airflow_lakehouse.profile import Profile
 
@@ -20,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     :param parser: of the subcommand.
     """
     add_warehouse(parser)
+    add_as_of(parser, "list each")
     parser.add_argument("--json", action="store_true", help="print a JSON array")
 
 
@@ -28,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
     :param options: the parsed options.
     """
-    rows = list_tables(profile_of(options))
+    rows = list_tables(profile_of(options), options.as_of)
     if options.json:
         print_json(rows)
         return 0
@@ -40,25 +44,28 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def list_tables(profile: Profile) -> list[dict[str, Any]]:
+def list_tables(profile: Profile, as_of: str | None = None) -> list[dict[str, Any]]:
     """Return name, rows, snapshot, files and bytes of each table, in the order of the layers.
 
     :param profile: the lakehouse.
+    :param as_of: see :func:`airflow_lakehouse.spark.as_of.resolve`; of a tag, only the tables that carry it.
     """
-    from airflow_lakehouse.spark.catalog import load_pyiceberg, table_identifiers
+    from airflow_lakehouse.spark.as_of import resolve
+    from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg, table_identifiers
 
     catalog = load_pyiceberg(profile)
-    return [_described(name, catalog.load_table(name)) for name in table_identifiers(catalog)]
+    moment = resolve(catalog, as_of)
+    tables = {name: get_table(catalog, name) for name in table_identifiers(catalog)}
+    return [_described(name, table, moment.snapshot(table)) for name, table in tables.items() if moment.covers(table)]
 
 
-def _described(name: str, table: Any) -> dict[str, Any]:
-    snapshot = table.current_snapshot()
+def _described(name: str, table: IcebergTable, snapshot: Snapshot | None) -> dict[str, Any]:
     summary = dict(snapshot.summary.additional_properties) if snapshot and snapshot.summary else {}
     when = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC).isoformat() if snapshot else None
     return {
         "name": name.split(".", 1)[1],
         "namespace": name.split(".", 1)[0],
-        "rows": table.scan().count() if snapshot else 0,
+        "rows": table.scan(snapshot_id=snapshot.snapshot_id).count() if snapshot else 0,
         "snapshot_id": snapshot.snapshot_id if snapshot else None,
         "snapshot_time": when,
         "files": int(summary.get("total-data-files", 0)),

@@ -22,6 +22,16 @@ def add_warehouse(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--warehouse", required=True, metavar="DIR", help="root of the lakehouse")
 
 
+def add_as_of(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``--as-of``.
+
+    :param parser: of the subcommand.
+    :param what: is done with what was then.
+    """
+    moment = "as a run or a tag left it, or as it was at a time (ISO 8601, UTC)"
+    parser.add_argument("--as-of", metavar="RUN|TAG|TIME", help=f"{what} {moment}")
+
+
 def profile_of(options: argparse.Namespace) -> Profile:
     """Return the profile of a warehouse on this machine.
 

@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from airflow_lakehouse.dbt.manifest import read_manifest, sources_of_models
-from airflow_lakehouse.spark.catalog import current_snapshot, find_table
+from airflow_lakehouse.spark.catalog import checkpoint, current_snapshot, find_table, load_pyiceberg
+from airflow_lakehouse.spark.run_tags import tag_run
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from pyiceberg.catalog import Catalog
+
+    from airflow_lakehouse.profile import Profile
 
 NAMESPACE: Final = "gold"
 TESTED: Final = "lakehouse.sources"
@@ -85,6 +89,19 @@ def mark_tested(catalog: Catalog, model: str) -> None:
     built = table.properties.get(BUILT) if table else None
     if built and built.endswith(f":{snapshot_id(catalog, model)}"):
         _set(catalog, model, TESTED, built)
+
+
+def tag_gold(profile: Profile, run_id: str, models: Iterable[str]) -> None:
+    """Tag gold tables that were built as what a run left; see :mod:`airflow_lakehouse.spark.run_tags`.
+
+    :param profile: the lakehouse.
+    :param run_id: the run.
+    :param models: the tables.
+    """
+    moved = [_identifier(model) for model in models]
+    if moved:
+        tag_run(load_pyiceberg(profile), run_id, moved)
+        checkpoint(profile)
 
 
 def _set(catalog: Catalog, model: str, name: str, value: str) -> None:

@@ -28,12 +28,14 @@ class _Run:
     :param model: name of the gold table; None for other nodes.
     :param inputs: what the model is built from.
     :param lease: keeps the engine up.
+    :param before: snapshot the table had.
     """
 
     profile: Profile
     model: str | None
     inputs: str | None
     lease: ExitStack
+    before: int | None
 
 
 def prepare(context: Context, operator: Any, *, conn_id: str, project: Path, skip_unchanged: bool) -> None:
@@ -81,7 +83,7 @@ def finish(project_dir: str, *, context: Context, **_: Any) -> None:
         return
     run.lease.close()
     if _has_succeeded(Path(project_dir)):
-        _note(run, task)
+        _note(run, task, context)
     checkpoint(run.profile)
 
 
@@ -90,10 +92,13 @@ def _run_of(operator: Any, profile: Profile, project: Path) -> _Run:
     from airflow_lakehouse.spark.catalog import load_pyiceberg
 
     model = operator.extra_context.get("dbt_node_config", {}).get("name")
-    inputs = freshness.fingerprints(load_pyiceberg(profile), project).get(model)
+    catalog = load_pyiceberg(profile)
+    inputs = freshness.fingerprints(catalog, project).get(model)
     if inputs is not None and operator.vars:
         inputs = sha256(json.dumps([inputs, operator.vars], sort_keys=True, default=str).encode()).hexdigest()
-    return _Run(profile, model if inputs is not None else None, inputs, ExitStack())
+    if inputs is None:
+        return _Run(profile, None, None, ExitStack(), None)
+    return _Run(profile, model, inputs, ExitStack(), freshness.snapshot_id(catalog, model))
 
 
 def _is_current(run: _Run, operator: Any) -> bool:
@@ -114,10 +119,10 @@ def _has_succeeded(project_dir: Path) -> bool:
     return bool(results) and {result["status"] for result in results} <= _DONE
 
 
-def _note(run: _Run, operator: Any) -> None:
+def _note(run: _Run, operator: Any, context: Context) -> None:
     from pyiceberg.exceptions import CommitFailedException
 
-    from airflow_lakehouse.dbt.freshness import BUILT, mark, mark_tested
+    from airflow_lakehouse.dbt.freshness import BUILT, mark, mark_tested, snapshot_id, tag_gold
     from airflow_lakehouse.spark.catalog import load_pyiceberg
 
     if run.model is None or run.inputs is None:
@@ -126,6 +131,8 @@ def _note(run: _Run, operator: Any) -> None:
     try:
         if operator.base_cmd[0] == "run":
             mark(catalog, run.model, run.inputs, BUILT)
+            if snapshot_id(catalog, run.model) != run.before:
+                tag_gold(run.profile, str(context["run_id"]), [run.model])
         elif operator.base_cmd[0] == "test":
             mark_tested(catalog, run.model)
     except CommitFailedException:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from airflow_lakehouse.spark import bronze_rows, conflicts, discovery, drift, files, load, reconcile, schema, staging
-from airflow_lakehouse.spark.ledger import QUARANTINED, Entry, Ledger
+from airflow_lakehouse.spark.ledger import Entry, Ledger
+from airflow_lakehouse.spark.ledger_rows import QUARANTINED
 from airflow_lakehouse.spark.session import stamp
 from airflow_lakehouse.tables import bronze
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from airflow_lakehouse.tables import Table
 
 _log = logging.getLogger(__name__)
+BATCHES: Final = "batches"
+"""Snapshot property: ids of all batches a load wrote; more than one where it goes on with those of a killed run."""
 
 
 class Mode(Protocol):
@@ -142,8 +145,9 @@ def load_batch(work: Batch, registry: Registry, arguments: JobArguments, result:
     :raises BadRatioError: when more were rejected than the run allows.
     """
     result.batch_id = work.entries[-1].batch_id
-    stamp(work.spark, {"batch-id": result.batch_id, "run-id": arguments.run_id, "job": job})
-    files.clear_abandoned(arguments.profile.warehouse_uri)
+    every = ",".join(sorted({entry.batch_id for entry in work.entries}))
+    stamp(work.spark, {"batch-id": result.batch_id, BATCHES: every, "run-id": arguments.run_id, "job": job})
+    staging.clear_abandoned(arguments.profile.warehouse_uri)
     try:
         _stage(work, registry, work.area)
         bronze_total, quarantined = 0, 0

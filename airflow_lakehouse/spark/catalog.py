@@ -144,27 +144,45 @@ def find_table(catalog: Catalog, identifier: str) -> IcebergTable | None:
         ) from error
 
 
-def get_table(catalog: Catalog, identifier: str) -> IcebergTable:
+def get_table(catalog: Catalog, name: str) -> IcebergTable:
     """Return a table.
 
     :param catalog: from :func:`load_pyiceberg`.
-    :param identifier: namespace and name.
-    :raises TableNotFoundError: when the catalog has none of that name; the message lists those it has.
+    :param name: with or without the namespace.
+    :raises TableNotFoundError: when there is no such table; the message lists those there are.
+    :raises TableLostError: see :func:`find_table`.
     """
+    identifier = named(catalog, name)
     table = find_table(catalog, identifier)
     if table is None:
-        known = [".".join(name) for space in catalog.list_namespaces() for name in catalog.list_tables(space)]
-        raise TableNotFoundError(f"table {identifier!r} does not exist", legal=", ".join(sorted(known)) or "none yet")
+        raise TableNotFoundError(f"table {identifier!r} was dropped a moment ago", remedy="look again")
     return table
 
 
 def table_identifiers(catalog: Catalog) -> list[str]:
-    """Return namespace and name of every table, in the order of the layers.
+    """Return every table of the lakehouse as namespace and name, in the order of the layers.
+
+    They are listed and not taken from their definitions: outside parsers and dbt bring tables of their own.
 
     :param catalog: from :func:`load_pyiceberg`.
     """
     spaces = [space for space in NAMESPACES if (space,) in catalog.list_namespaces()]
     return [".".join(name) for space in spaces for name in sorted(catalog.list_tables(space))]
+
+
+def named(catalog: Catalog, name: str) -> str:
+    """Return a table's namespace and name.
+
+    :param catalog: from :func:`load_pyiceberg`.
+    :param name: with or without the namespace.
+    :raises TableNotFoundError: when there is no such table; the message lists those there are.
+    """
+    known = table_identifiers(catalog)
+    found = next((one for one in known if name in (one, one.partition(".")[2])), None)
+    if found is None:
+        legal = ", ".join(sorted(one.partition(".")[2] for one in known)) or "none yet"
+        raise TableNotFoundError(f"this warehouse has no table {name!r}", legal=legal)
+    return found
 
 
 def current_snapshot(catalog: Catalog, identifier: str) -> Snapshot | None:

@@ -11,6 +11,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import schema
+from airflow_lakehouse.spark.as_of import Now
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.spark.session import STAMP
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
     from pyspark.sql import DataFrame, SparkSession
 
+    from airflow_lakehouse.spark.as_of import AsOf
     from airflow_lakehouse.tables import Table
 
 _SOURCE: Final = "src."
@@ -71,7 +73,11 @@ class Watermark:
 
 
 def present(
-    catalog: Catalog, sources: Sequence[Table], dead: Sequence[tuple[str, str]], privacy: str = ""
+    catalog: Catalog,
+    sources: Sequence[Table],
+    dead: Sequence[tuple[str, str]],
+    privacy: str = "",
+    moment: AsOf | None = None,
 ) -> Watermark:
     """Return the watermark a run that begins now will leave.
 
@@ -79,11 +85,12 @@ def present(
     :param sources: bronze tables read.
     :param dead: dead file versions.
     :param privacy: how silver is de-identified; empty if it is not.
+    :param moment: when bronze is read as of; None for now.
     """
     ids = {}
     for table in sources:
         found = find_table(catalog, table.identifier)
-        snapshot = found.current_snapshot() if found else None
+        snapshot = (moment or Now()).snapshot(found) if found else None
         ids[table.name] = str(snapshot.snapshot_id) if snapshot else _NONE
     return Watermark(ids, digest(dead), privacy)
 
@@ -96,25 +103,27 @@ def digest(dead: Sequence[tuple[str, str]]) -> str:
     return sha256(repr(sorted(dead)).encode()).hexdigest()[:16]
 
 
-def stored(catalog: Catalog, target: Table) -> Watermark | None:
+def stored(catalog: Catalog, target: Table, moment: AsOf | None = None) -> Watermark | None:
     """Return the watermark of a silver table, or None where it has none.
 
     :param catalog: the catalog.
     :param target: the silver table.
+    :param moment: when; None for now.
     """
     found = find_table(catalog, target.identifier)
-    marked = last_mark(found) if found else None
+    marked = last_mark(found, moment) if found else None
     return marked[1] if marked else None
 
 
-def last_mark(table: IcebergTable) -> tuple[int, Watermark] | None:
+def last_mark(table: IcebergTable, moment: AsOf | None = None) -> tuple[int, Watermark] | None:
     """Return the newest watermark in a table's history and the id of the snapshot that carries it; None for none.
 
     Commits that carry none are passed over: compaction and repairs by hand do not move it.
 
     :param table: the table.
+    :param moment: when; None for now.
     """
-    snapshot = table.current_snapshot()
+    snapshot = (moment or Now()).snapshot(table)
     while snapshot is not None:
         summary = dict(snapshot.summary.additional_properties) if snapshot.summary else {}
         own = {name.removeprefix(STAMP): value for name, value in summary.items() if name.startswith(STAMP)}

@@ -20,13 +20,14 @@ from airflow_lakehouse.spark import files
 
 if TYPE_CHECKING:
     import io
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from airflow_lakehouse.parsing import Registry
     from airflow_lakehouse.profile import Profile
 
 UNKNOWN: Final = "unknown"
 """Stands for the parser of a file that none claims."""
+UNKNOWN_VERSION: Final = "1"
 
 _DT: Final = re.compile(r"(?:^|/)dt=([^/]*)/")
 _SOURCE: Final = re.compile(r"(?:^|/)source=([^/]+)/")
@@ -181,7 +182,7 @@ def claim(file: SourceFile, registry: Registry) -> Found:
         parser = registry.claim(file, files.read_head(file.uri, file.etag))
     except FileNotFoundError:
         parser = None
-    return Found(file, parser.name, parser.version) if parser else Found(file, UNKNOWN, "1")
+    return Found(file, parser.name, parser.version) if parser else Found(file, UNKNOWN, UNKNOWN_VERSION)
 
 
 def is_unchanged(file: SourceFile) -> bool:
@@ -189,11 +190,24 @@ def is_unchanged(file: SourceFile) -> bool:
 
     :param file: the file.
     """
-    path = files.local_path(file.uri)
-    if path is not None:
-        return path.is_file() and _sha256(file.uri) == file.etag
-    folder = file.uri.rpartition("/")[0]
-    return any(uri == file.uri and etag == file.etag for uri, _, _, etag in _list_remote(folder))
+    return bool(sizes([(file.uri, file.etag)]))
+
+
+def sizes(versions: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+    """Return the bytes of those file versions that still are where they were; one listing a remote folder.
+
+    :param versions: URI and version of each.
+    """
+    wanted = set(versions)
+    folders = {uri.rpartition("/")[0] for uri, _ in wanted if files.local_path(uri) is None}
+    found = {(uri, etag): size for folder in sorted(folders) for uri, _, size, etag in _list_remote(folder)}
+    here = {key: found[key] for key in wanted if key in found}
+    for uri, etag in wanted:
+        path = files.local_path(uri)
+        size = _size(path) if path is not None else None
+        if size is not None and _version(uri) == etag:
+            here[uri, etag] = size
+    return here
 
 
 def _day_of(uri: str, relative: str) -> tuple[str | None, bool]:

@@ -189,9 +189,12 @@ def _add(catalog: Catalog, found: Drift, batch_id: str) -> None:
 
 
 def _has_counted(table: IcebergTable, batch_id: str) -> bool:
+    from pyiceberg.table.snapshots import ancestors_of
+
+    # Ancestors alone: what a rollback took away is counted again when it comes again.
     return any(
         snapshot.summary is not None and snapshot.summary.additional_properties.get(_BATCH) == batch_id
-        for snapshot in table.snapshots()
+        for snapshot in ancestors_of(table.current_snapshot(), table.metadata)
     )
 
 

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import shutil
-import time
 import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
@@ -27,7 +26,6 @@ STAGING: Final = "_staging"
 STAGED: Final = {"compression": "zstd", "parquet.enable.dictionary": "false"}
 """Options of Parquet files that are read once and thrown away: no time is spent on finding what repeats."""
 _BUFFER_BYTES: Final = 1 << 20
-_ABANDONED_SECONDS: Final = 3 * 24 * 3600
 _NOT_UTF8: Final = re.compile("[\udc80-\udcff]")
 _BYTE: Final = re.compile("%([89A-F][0-9A-F])")
 GZIP_MAGIC: Final = b"\x1f\x8b"
@@ -222,21 +220,6 @@ def delete_folder(uri: str) -> None:
         store.delete_dir(name)
     except FileNotFoundError:
         return
-
-
-def clear_abandoned(warehouse_uri: str) -> None:
-    """Delete what runs that were killed have left in :data:`STAGING`, once no run can still be using it.
-
-    :param warehouse_uri: root of the warehouse.
-    """
-    newest: dict[str, float] = {}
-    for name, _, written in list_below(f"{warehouse_uri}/{STAGING}"):
-        run = name.split("/")[0]
-        newest[run] = max(newest.get(run, 0.0), written)
-    for run, touched in newest.items():
-        # A folder in which nothing is dated is left alone.
-        if 0 < touched < time.time() - _ABANDONED_SECONDS:
-            delete_folder(f"{warehouse_uri}/{STAGING}/{run}")
 
 
 def list_below(folder: str) -> Iterator[tuple[str, int, float]]:

@@ -8,25 +8,26 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
-from airflow_lakehouse.spark import conflicts
+from airflow_lakehouse.spark import conflicts, ledger_rows
+from airflow_lakehouse.spark.as_of import Now
 from airflow_lakehouse.spark.catalog import find_table
+from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED, QUARANTINED, after, as_row, key_of, waiting
 from airflow_lakehouse.tables import ops
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from pyiceberg.catalog import Catalog
+    from pyiceberg.expressions import BooleanExpression
 
     from airflow_lakehouse.parsing import SourceFile
+    from airflow_lakehouse.spark.as_of import AsOf
     from airflow_lakehouse.spark.discovery import Found
-
-DISCOVERED: Final = "discovered"
-LOADED: Final = "loaded"
-QUARANTINED: Final = "quarantined"
+    from airflow_lakehouse.spark.ledger_rows import Key, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,23 @@ class Ledger:
     def __init__(self, catalog: Catalog) -> None:
         self._table = find_table(catalog, ops.INGESTED_FILES.identifier)
 
-    def rows(self) -> list[dict[str, Any]]:
-        """Return every entry as it is stored."""
-        return self._table.scan().to_arrow().to_pylist() if self._table else []
+    def rows(self, moment: AsOf | None = None) -> list[Row]:
+        """Return every entry as it is stored.
+
+        :param moment: when; None for now.
+        """
+        snapshot = (moment or Now()).snapshot(self._table) if self._table else None
+        if self._table is None or snapshot is None:
+            return []
+        rows: list[Row] = self._table.scan(snapshot_id=snapshot.snapshot_id).to_arrow().to_pylist()
+        return rows
+
+    def entries(self, moment: AsOf | None = None) -> dict[Key, Row]:
+        """Return every entry as it is stored, by file version.
+
+        :param moment: when; None for now.
+        """
+        return {key_of(row): row for row in self.rows(moment)}
 
     def plan(self, found: Sequence[Found], job: str) -> tuple[list[Entry], list[Entry]]:
         """Split a drop into what must be loaded and what was.
@@ -86,9 +101,9 @@ class Ledger:
         :param job: name of the job, part of the batch id.
         :return: entries to load, with the batch and time of a run that was killed where there is one; entries done.
         """
-        known = {_version(row): row for row in self.rows()}
+        known = self.entries()
         fresh = [item for item in found if (item.file.uri, item.file.etag) not in known]
-        batch, now = batch_id(fresh, job), _after(row["ingested_at"] for row in known.values())
+        batch, now = batch_id(fresh, job), after(row["ingested_at"] for row in known.values())
         pending: list[Entry] = []
         done: list[Entry] = []
         for item in found:
@@ -106,7 +121,7 @@ class Ledger:
 
         :param found: files.
         """
-        done = {_version(row) for row in self.rows() if row["state"] != DISCOVERED}
+        done = {key_of(row) for row in self.rows() if row["state"] != DISCOVERED}
         return [item for item in found if (item.file.uri, item.file.etag) not in done]
 
     def claim(self, entries: Sequence[Entry], run_id: str) -> list[Entry]:
@@ -123,7 +138,7 @@ class Ledger:
 
     def _claim(self, entries: Sequence[Entry], run_id: str) -> list[Entry]:
         rows = self._reread()
-        known = {_version(row): row for row in rows}
+        known = {key_of(row): row for row in rows}
         claimed = []
         for entry in entries:
             row = known.get((entry.file.uri, entry.file.etag))
@@ -143,65 +158,80 @@ class Ledger:
         if entries and self._table is not None:
             conflicts.retried(lambda: self._swap(self._reread(), entries, run_id), ops.INGESTED_FILES.name)
 
-    def _reread(self) -> list[dict[str, Any]]:
+    def _reread(self) -> list[Row]:
         if self._table is not None:
             self._table.refresh()
         return self.rows()
 
-    def _swap(self, rows: list[dict[str, Any]], entries: Sequence[Entry], run_id: str) -> None:
+    def _swap(self, rows: list[Row], entries: Sequence[Entry], run_id: str) -> None:
         """Replace entries, unless anything was committed since ``rows`` were read: then nothing is written.
 
         :raises CommitFailedException: when something was.
         """
-        import pyarrow as pa
         from pyiceberg.expressions import In
+
+        batches = sorted({entry.batch_id for entry in entries})
+        written = {(entry.file.uri, entry.file.etag) for entry in entries}
+        kept = [row for row in rows if row["batch_id"] in batches and key_of(row) not in written]
+        batch_filter = In("batch_id", batches)  # type: ignore[call-arg,arg-type] # pydantic hides its constructor
+        self._overwrite([*kept, *(as_row(entry, run_id) for entry in entries)], batch_filter)
+
+    def replace(self, wanted: Mapping[Key, Row]) -> None:
+        """Make the ledger hold these entries and no others: in one commit, or in none where it does.
+
+        :param wanted: every entry, by file version.
+        :raises CommitFailedException: when another run has written since this ledger was read.
+        """
+        from pyiceberg.expressions import AlwaysTrue
+
+        if self.entries() != wanted:
+            self._overwrite(list(wanted.values()), AlwaysTrue())
+
+    def _overwrite(self, rows: list[Row], where: BooleanExpression) -> None:
+        import pyarrow as pa
         from pyiceberg.table import TableProperties
 
         if self._table is None:
             return
-        batches = sorted({entry.batch_id for entry in entries})
-        written = {(entry.file.uri, entry.file.etag) for entry in entries}
-        kept = [row for row in rows if row["batch_id"] in batches and _version(row) not in written]
-        batch_filter = In("batch_id", batches)  # type: ignore[call-arg,arg-type] # pydantic hides its constructor
-        schema = self._table.schema().as_arrow()
-        table = pa.Table.from_pylist([*kept, *(_row(entry, run_id) for entry in entries)], schema=schema)
+        table = pa.Table.from_pylist(rows, schema=self._table.schema().as_arrow())
         # PyIceberg would try again on top of what the other run has written, without another look at it. This copy of
         # the properties is in memory alone; the table keeps its own.
         self._table.metadata.properties[TableProperties.COMMIT_NUM_RETRIES] = "0"
         with warnings.catch_warnings():
             # It tells that it copies on write, and that a first batch replaces nothing; both are meant.
             warnings.simplefilter("ignore", UserWarning)
-            self._table.overwrite(table, overwrite_filter=batch_filter)
+            self._table.overwrite(table, overwrite_filter=where)
 
-    def dead_versions(self) -> list[tuple[str, str]]:
-        """Return the file versions in whose place a newer version of the same file was loaded.
+    def withhold(self, moment: AsOf) -> None:
+        """Say of every file that was not loaded at another moment, too, that it waits.
 
-        Those that were written down and never loaded are among them: a load of theirs may have been killed half way.
+        To be done before rows move, in whichever direction: no file may count as loaded whose rows are not there yet.
+
+        :param moment: where the rows move to.
+        :raises CommitFailedException: as :meth:`replace`.
         """
-        rows = self.rows()
-        newest: dict[str, tuple[datetime, str]] = {}
-        for row in rows:
-            if row["state"] != DISCOVERED:
-                uri = row["source_uri"]
-                newest[uri] = max(newest.get(uri, _order(row)), _order(row))
-        return sorted(_version(row) for row in rows if _order(row) < newest.get(row["source_uri"], _order(row)))
+        loaded = {key for key, row in self.entries(moment).items() if row["state"] != DISCOVERED}
+        self.replace({key: row if key in loaded else waiting(row) for key, row in self.entries().items()})
 
+    def set_back(self, moment: AsOf) -> int:
+        """Say of every file what the ledger said at another moment; of files it did not know, that they wait.
 
-def _version(row: dict[str, Any]) -> tuple[str, str]:
-    return row["source_uri"], row["source_etag"]
+        These keep their batch and time: loaded again, their rows are what they were.
 
+        :param moment: where the rows have moved to.
+        :return: how many files wait for the next load.
+        :raises CommitFailedException: as :meth:`replace`.
+        """
+        wanted = {key: waiting(row) for key, row in self.entries().items()} | self.entries(moment)
+        self.replace(wanted)
+        return sum(row["state"] == DISCOVERED for row in wanted.values())
 
-def _order(row: dict[str, Any]) -> tuple[datetime, str]:
-    """Return what tells which of two versions of a file is the newer."""
-    return row["ingested_at"], row["source_etag"]
+    def dead_versions(self, moment: AsOf | None = None) -> list[Key]:
+        """Return the file versions that count no more (:func:`airflow_lakehouse.spark.ledger_rows.dead`).
 
-
-def _after(times: Iterable[datetime]) -> datetime:
-    """Return the time of a batch that begins now: later than every time in the ledger, whatever the clocks say.
-
-    With a clock that runs behind, the new version of an overwritten file would count as the old one.
-    """
-    return max([datetime.now(UTC), *(time + timedelta(microseconds=1) for time in times)])
+        :param moment: when; None for now.
+        """
+        return ledger_rows.dead(self.rows(moment))
 
 
 def batch_id(found: Iterable[Found], job: str) -> str:
@@ -212,22 +242,3 @@ def batch_id(found: Iterable[Found], job: str) -> str:
     """
     identity = sorted(f"{item.file.uri}\0{item.file.etag}\0{item.parser}\0{item.parser_version}" for item in found)
     return sha256("\n".join([job, *identity]).encode()).hexdigest()[:32]
-
-
-def _row(entry: Entry, run_id: str) -> dict[str, Any]:
-    file = entry.file
-    return {
-        "source_uri": file.uri,
-        "source_etag": file.etag,
-        "size": file.size,
-        "parser": entry.found.parser,
-        "parser_version": entry.found.parser_version,
-        "state": entry.state,
-        "records": entry.records,
-        "quarantined": entry.quarantined,
-        "dt": date.fromisoformat(file.dt) if file.dt else None,
-        "source_system": file.source_system,
-        "batch_id": entry.batch_id,
-        "ingested_at": entry.ingested_at,
-        "run_id": run_id,
-    }

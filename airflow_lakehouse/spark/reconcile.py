@@ -160,8 +160,8 @@ def check_totals(
     wrong = []
     for name, classes in sorted(totals.items()):
         source = by_name(by_name(name).reads[0])
-        stored = load.row_count(catalog, source, there.snapshot(source))
-        placed = sum(load.row_count(catalog, table, left.get(table.name)) for table in _places(by_name(name)))
+        stored = _rows_at(catalog, source, there.snapshot(source))
+        placed = sum(_rows_at(catalog, table, left.get(table.name)) for table in _places(by_name(name)))
         rows += [("total", name, class_, count) for class_, count in sorted(classes.items())]
         rows += [("total", name, STORED, placed), ("total", source.name, STORED, stored)]
         classified = sum(classes.get(class_, 0) for class_ in BRONZE_CLASSES)
@@ -174,6 +174,11 @@ def check_totals(
         raise ReconciliationError(
             f"rows went missing or were doubled over all runs ({'; '.join(wrong)})", remedy=RECOMPUTE
         )
+
+
+def _rows_at(catalog: Catalog, table: Table, snapshot: int | None) -> int:
+    """Return the rows a table had at a snapshot; before its first one, none, whatever others have added since."""
+    return load.row_count(catalog, table, snapshot) if snapshot is not None else 0
 
 
 def _places(table: Table) -> tuple[Table, ...]:

@@ -7,6 +7,7 @@ MERGE whose source is not stable may write other rows when Spark retries a task.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import ParserError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 UNKNOWN_TABLE: Final = "UNKNOWN_TABLE"
 """The parser names a table that is not one of its own."""
+_ABANDONED_SECONDS: Final = 3 * 24 * 3600
 _PAYLOAD_AS_TEXT: Final = ("timestamp", "date", "decimal")
 
 
@@ -38,6 +40,21 @@ def stage(
     pieces = cutting.cut(spark, entries, parser.name, modules)
     typed = _lifted(pieces, parser) if isinstance(parser, RecordParser) else _from_payload(pieces, parser)
     typed.write.mode("overwrite").options(**files.STAGED).partitionBy("target").parquet(path)
+
+
+def clear_abandoned(warehouse_uri: str) -> None:
+    """Delete what runs that were killed have left in ``files.STAGING``, once no run can still be using it.
+
+    :param warehouse_uri: root of the warehouse.
+    """
+    newest: dict[str, float] = {}
+    for name, _, written in files.list_below(f"{warehouse_uri}/{files.STAGING}"):
+        run = name.split("/")[0]
+        newest[run] = max(newest.get(run, 0.0), written)
+    for run, touched in newest.items():
+        # A folder in which nothing is dated is left alone.
+        if 0 < touched < time.time() - _ABANDONED_SECONDS:
+            files.delete_folder(f"{warehouse_uri}/{files.STAGING}/{run}")
 
 
 def _lifted(pieces: DataFrame, parser: RecordParser) -> DataFrame:

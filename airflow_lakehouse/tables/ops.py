@@ -13,7 +13,7 @@ INGESTED_FILES: Final = Table(
     grain="one row per file version",
     columns=(
         *FILE,
-        Column("size", "long", "Bytes", required=True),
+        Column("size", "long", "Bytes; null where the ledger was rebuilt and the file was gone"),
         Column("parser", "string", "Parser that claimed the file", required=True),
         Column("parser_version", "string", "Version of that parser", required=True),
         Column("state", "string", "discovered, loaded or quarantined", required=True),

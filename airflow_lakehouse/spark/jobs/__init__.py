@@ -10,16 +10,20 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError
+from airflow_lakehouse.spark import run_tags
+from airflow_lakehouse.spark.catalog import checkpoint, load_pyiceberg
 from airflow_lakehouse.spark.jobs.failures import as_lakehouse_error
-from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
+from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 
 if TYPE_CHECKING:
     from types import ModuleType
 
-JOBS: Final = ("raw_to_bronze", "bronze_to_silver", "replay_quarantine", "maintain")
+_TAGGED: Final = ("raw_to_bronze", "bronze_to_silver", "replay_quarantine")
+"""Jobs that change what tables say. Maintenance does not, and its DAG's runs may be called as those of another."""
+JOBS: Final = (*_TAGGED, "maintain")
 """Names of the jobs; each is a module here with ``run(arguments) -> JobResult``."""
 
-__all__ = ["JOBS", "JobArguments", "JobResult", "run_job"]
+__all__ = ["JOBS", "UNCHANGED", "JobArguments", "JobResult", "run_job"]
 
 
 def run_job(name: str, arguments: JobArguments) -> JobResult:
@@ -33,9 +37,20 @@ def run_job(name: str, arguments: JobArguments) -> JobResult:
     module = _module(name)
     try:
         result: JobResult = module.run(arguments)
+        if name in _TAGGED:
+            _tag(arguments, result)
     except Exception as error:
         raise as_lakehouse_error(name, error) from error
     return result
+
+
+def _tag(arguments: JobArguments, result: JobResult) -> None:
+    """Tag what the job left. One that fails tags nothing: what it left half done is nothing to go back to."""
+    catalog = load_pyiceberg(arguments.profile)
+    # A job that was killed after its last commit finds nothing to do when it is tried again, and was no less a run.
+    if result.status != UNCHANGED or run_tags.has_committed(catalog, arguments.run_id):
+        run_tags.tag_run(catalog, arguments.run_id)
+        checkpoint(arguments.profile)
 
 
 def _module(name: str) -> ModuleType:

@@ -16,11 +16,12 @@ from airflow_lakehouse.spark import (
     silver_observations,
     silver_resources,
 )
+from airflow_lakehouse.spark.as_of import resolve
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.files import delete_folder
-from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
+from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.session import stamp
 from airflow_lakehouse.spark.work import Work
@@ -29,6 +30,7 @@ from airflow_lakehouse.tables import ops, silver
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
+    from airflow_lakehouse.spark.as_of import AsOf
     from airflow_lakehouse.spark.conform import Outcome
     from airflow_lakehouse.tables import Table
 
@@ -47,25 +49,30 @@ def run(arguments: JobArguments) -> JobResult:
     started = time.monotonic()
     create_local_catalog(arguments.profile)
     catalog = load_pyiceberg(arguments.profile)
+    # Before anything is made: a run that nobody knows is a mistake, and leaves nothing behind.
+    moment = resolve(catalog, arguments.as_of)
     load.ensure_tables(catalog)
     outcomes: dict[str, Outcome] = {}
     result = JobResult(arguments.run_id)
-    conflicts.retried(lambda: _catch_up(catalog, arguments, result, outcomes), NAME)
+    conflicts.retried(lambda: _catch_up(catalog, arguments, moment, result, outcomes), NAME)
     if not result.tables:
-        result.status = "unchanged"
+        result.status = UNCHANGED
     result.seconds["silver"] = round(time.monotonic() - started, 3)
     return result
 
 
-def _catch_up(catalog: Catalog, arguments: JobArguments, result: JobResult, outcomes: dict[str, Outcome]) -> None:
-    """Make silver say what bronze says now, and check it.
+def _catch_up(
+    catalog: Catalog, arguments: JobArguments, moment: AsOf, result: JobResult, outcomes: dict[str, Outcome]
+) -> None:
+    """Make silver say what bronze says now, or said at a moment, and check it.
 
+    :param moment: when bronze is read as of.
     :param outcomes: table name to what was done; tables that were committed stay in it when another one conflicts.
     """
-    dead = Ledger(catalog).dead_versions()
+    dead = Ledger(catalog).dead_versions(moment)
     sources = {source.name: source for table in silver.TABLES for source in _sources(table)}
     hidden = privacy.of(arguments.profile)
-    there = delta.present(catalog, list(sources.values()), dead, hidden.digest if hidden else "")
+    there = delta.present(catalog, list(sources.values()), dead, hidden.digest if hidden else "", moment)
     # Before the watermarks are read: what is committed in between must count as a conflict.
     began = {table.name: load.snapshot_id(catalog, table) for table in silver.TABLES}
     marks = {table.name: _marks(catalog, table, there) for table in silver.TABLES}
@@ -83,8 +90,10 @@ def _catch_up(catalog: Catalog, arguments: JobArguments, result: JobResult, outc
     with job_session(arguments.profile) as spark:
         stamp(spark, {"run-id": arguments.run_id, "job": NAME})
         area = f"{arguments.staging_area}-silver"
-        # Rows under another key, or none, name nobody that rows under this one do.
-        full = arguments.recompute or any(seen and seen.privacy != now.privacy for seen, now in stale.values())
+        # Against another moment file versions may also come back to life, which no delta tells of. Rows under another
+        # key, or none, name nobody that rows under this one do.
+        full = arguments.recompute or arguments.as_of is not None
+        full = full or any(seen and seen.privacy != now.privacy for seen, now in stale.values())
         work = Work(spark, catalog, area, dead, there, full, hidden, began)
         try:
             _refresh(work, stale, outcomes)

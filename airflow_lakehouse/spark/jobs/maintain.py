@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from airflow_lakehouse.spark import conflicts
 from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
-from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
+from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.maintenance import plan, procedures, verify
 from airflow_lakehouse.spark.maintenance.health import health_of
 from airflow_lakehouse.spark.maintenance.storage import list_stored
@@ -40,7 +40,7 @@ def run(arguments: JobArguments) -> JobResult:
     started = time.monotonic()
     catalog = load_pyiceberg(arguments.profile)
     due = [finding for finding in survey(catalog, arguments.policy) if finding.steps]
-    result = JobResult(arguments.run_id, status="complete" if due else "unchanged")
+    result = JobResult(arguments.run_id, status="complete" if due else UNCHANGED)
     result.steps = [step.as_dict() for finding in due for step in finding.steps]
     if due:
         with job_session(arguments.profile) as spark:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark.discovery import Scope
 from airflow_lakehouse.spark.files import STAGING
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
+
+UNCHANGED: Final = "unchanged"
+"""Status of a job that found nothing to do."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class JobArguments:
     :param reason: code of the rejects that are tried again; None for all. Only ``replay_quarantine`` looks at it.
     :param max_bad_ratio: share of records, 0 to 1, that may be rejected; None for any.
     :param recompute: make silver from all of bronze, not from what has changed. Only ``bronze_to_silver`` looks at it.
+    :param as_of: make silver from bronze as of a run, a tag or a time; None for now. Only ``bronze_to_silver`` looks at
+        it.
     :param policy: when something is due. Only ``maintain`` looks at it; as an object, or as its fields.
     :raises ConfigurationError: for a ratio that is none, a ``recompute`` that is neither true nor false, or a policy
         that makes no sense.
@@ -36,6 +41,7 @@ class JobArguments:
     reason: str | None = None
     max_bad_ratio: float | None = None
     recompute: bool = False
+    as_of: str | None = None
     policy: MaintenancePolicy = field(default_factory=MaintenancePolicy)
 
     def __post_init__(self) -> None:

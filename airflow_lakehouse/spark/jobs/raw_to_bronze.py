@@ -15,7 +15,7 @@ from airflow_lakehouse.spark import attachments, batch, conflicts, discovery, lo
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.evolve import evolve
-from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
+from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Entry, Ledger
 from airflow_lakehouse.tables import bronze, ops
 
@@ -54,7 +54,7 @@ def run(arguments: JobArguments) -> JobResult:
                 batch.load_batch(work, registry, arguments, result, NAME)
             result.attachments = conflicts.retried(lambda: attachments.extract(spark, catalog, arguments), NAME)
     else:
-        result.status = "unchanged"
+        result.status = UNCHANGED
     result.seconds["bronze"] = round(time.monotonic() - started, 3)
     return result
 

@@ -15,8 +15,9 @@ from airflow_lakehouse.spark import batch, conform, discovery, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.evolve import evolve
-from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
-from airflow_lakehouse.spark.ledger import DISCOVERED, LOADED, Entry, Ledger
+from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
+from airflow_lakehouse.spark.ledger import Entry, Ledger
+from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED
 from airflow_lakehouse.spark.quarantine import live_rejects
 from airflow_lakehouse.tables import bronze, ops
 
@@ -58,7 +59,7 @@ def run(arguments: JobArguments) -> JobResult:
             batch.load_batch(work, registry, arguments, result, NAME)
     added = sum(change["added"] for name, change in result.tables.items() if name != bronze.QUARANTINE.name)
     left = result.records.get("quarantine", 0)
-    result.status = "complete" if added or left != tried else "unchanged"
+    result.status = "complete" if added or left != tried else UNCHANGED
     result.records = {"tried": tried, "bronze": added, "quarantine": left}
     result.seconds["replay"] = round(time.monotonic() - started, 3)
     return result
@@ -77,7 +78,7 @@ def _with_rejects(catalog: Catalog, arguments: JobArguments) -> list[Entry]:
             continue
         if scope.dt not in (None, day) or scope.source_system not in (None, row["source_system"]):
             continue
-        file = SourceFile(*key, row["size"], day, row["source_system"], arguments.profile.textract_uri)
+        file = SourceFile(*key, row["size"] or 0, day, row["source_system"], arguments.profile.textract_uri)
         found = discovery.Found(file, row["parser"], row["parser_version"])
         entries.append(Entry(found, LOADED, row["batch_id"], row["ingested_at"], row["records"], row["quarantined"]))
     return entries

@@ -16,6 +16,7 @@ from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.resources import resource_dir
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.load import ensure_tables
+from airflow_lakehouse.spark.run_tags import points
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,3 +126,26 @@ def test_a_task_of_a_current_model_starts_nothing(
     (results / "run_results.json").write_text(json.dumps({"results": [{"status": "pass"}]}))
     model_task.finish(os.fspath(tmp_path), context=context)
     assert prepare(_operator("test")).endswith("true")
+
+
+def test_a_task_that_changed_its_table_tags_it(
+    profile: Profile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A model that was built anew is part of what its DAG run left; one that dbt left as it was tags nothing."""
+    pytest.importorskip("airflow.sdk")
+    from airflow_lakehouse.dbt import model_task
+    from airflow_lakehouse.hooks.lakehouse import LakehouseHook
+
+    monkeypatch.setattr(LakehouseHook, "get_profile", lambda _self: profile)
+    catalog = load_pyiceberg(profile)
+    freshness.mark(catalog, MODEL, _inputs(catalog), freshness.BUILT)
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "run_results.json").write_text(json.dumps({"results": [{"status": "success"}]}))
+    operator = _operator("run")
+    context: Any = {"ti": SimpleNamespace(task=operator), "run_id": "scheduled__2026"}
+    for rows in (None, pa.table({"a": pa.array([2])})):
+        model_task.prepare(context, operator, conn_id="lakehouse", project=PROJECT, skip_unchanged=True)
+        if rows:
+            catalog.load_table(f"gold.{MODEL}").append(rows)
+        model_task.finish(os.fspath(tmp_path), context=context)
+        assert [point.name for point in points(catalog)] == (["scheduled__2026"] if rows else [])

@@ -6,10 +6,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pyiceberg.exceptions import CommitFailedException
 
 from airflow_lakehouse.parsing import SourceFile
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import ledger
+from airflow_lakehouse.spark import ledger_rows
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.create import create_table
 from airflow_lakehouse.spark.discovery import Found
@@ -60,6 +61,18 @@ def test_writers_that_meet_lose_nothing(catalog: Catalog) -> None:
     ]
 
 
+def test_a_ledger_made_anew_does_not_undo_what_another_run_wrote(catalog: Catalog) -> None:
+    """Who replaces all entries has read them; one that was written since is a conflict and stays."""
+    book = Ledger(catalog)
+    book.claim(book.plan(_found("a1"), "job")[0], "run-1")
+    wanted = {key: {**row, "size": None} for key, row in book.entries().items()}
+    other = Ledger(catalog)
+    other.claim(other.plan(_found("b1"), "job")[0], "run-2")
+    with pytest.raises(CommitFailedException):
+        book.replace(wanted)
+    assert sorted(row["source_etag"] for row in Ledger(catalog).rows()) == ["a1", "b1"]
+
+
 def test_time_does_not_go_back(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch is later than every batch before it, though the clock of its worker is two hours behind."""
     book = Ledger(catalog)
@@ -70,7 +83,7 @@ def test_time_does_not_go_back(catalog: Catalog, monkeypatch: pytest.MonkeyPatch
         def now(cls, tz: Any = None) -> Any:
             return datetime.now(tz or UTC) - timedelta(hours=2)
 
-    monkeypatch.setattr(ledger, "datetime", Late)
+    monkeypatch.setattr(ledger_rows, "datetime", Late)
     (second,) = book.plan(_found("a2"), "job")[0]
     assert second.ingested_at > first.ingested_at
 

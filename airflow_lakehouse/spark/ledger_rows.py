@@ -1,0 +1,89 @@
+"""What the ledger stores of a file version: its states, which of two versions is the newer, and which are dead."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+
+    from airflow_lakehouse.spark.ledger import Entry
+
+DISCOVERED: Final = "discovered"
+LOADED: Final = "loaded"
+QUARANTINED: Final = "quarantined"
+Row = dict[str, Any]
+"""An entry as it is stored, by column."""
+Key = tuple[str, str]
+"""URI of a file, and version of its content."""
+
+
+def key_of(row: Row) -> Key:
+    """Return which file version an entry is about.
+
+    :param row: the entry as it is stored.
+    """
+    return row["source_uri"], row["source_etag"]
+
+
+def _order(row: Row) -> tuple[datetime, str]:
+    """Return what tells which of two versions of a file is the newer."""
+    return row["ingested_at"], row["source_etag"]
+
+
+def after(times: Iterable[datetime]) -> datetime:
+    """Return the time of a batch that begins now: later than every time in the ledger, whatever the clocks say.
+
+    With a clock that runs behind, the new version of an overwritten file would count as the old one.
+
+    :param times: of the entries there are.
+    """
+    return max([datetime.now(UTC), *(time + timedelta(microseconds=1) for time in times)])
+
+
+def dead(rows: Collection[Row]) -> list[Key]:
+    """Return the file versions in whose place a newer version of the same file was loaded.
+
+    Those that were written down and never loaded are among them: a load of theirs may have been killed half way.
+
+    :param rows: every entry as it is stored.
+    """
+    newest: dict[str, tuple[datetime, str]] = {}
+    for row in rows:
+        if row["state"] != DISCOVERED:
+            uri = row["source_uri"]
+            newest[uri] = max(newest.get(uri, _order(row)), _order(row))
+    return sorted(key_of(row) for row in rows if _order(row) < newest.get(row["source_uri"], _order(row)))
+
+
+def waiting(row: Row) -> Row:
+    """Return an entry of a file that is to be loaded, again or at all.
+
+    :param row: the entry as it is stored.
+    """
+    return {**row, "state": DISCOVERED, "records": None, "quarantined": None}
+
+
+def as_row(entry: Entry, run_id: str) -> Row:
+    """Return an entry as it is stored.
+
+    :param entry: the entry.
+    :param run_id: the run that writes it.
+    """
+    file = entry.file
+    return {
+        "source_uri": file.uri,
+        "source_etag": file.etag,
+        "size": file.size,
+        "parser": entry.found.parser,
+        "parser_version": entry.found.parser_version,
+        "state": entry.state,
+        "records": entry.records,
+        "quarantined": entry.quarantined,
+        "dt": date.fromisoformat(file.dt) if file.dt else None,
+        "source_system": file.source_system,
+        "batch_id": entry.batch_id,
+        "ingested_at": entry.ingested_at,
+        "run_id": run_id,
+    }
