@@ -53,6 +53,5 @@ def _maintain(profile: Profile, policy: MaintenancePolicy) -> dict[str, Any]:
     from airflow_lakehouse.spark.jobs import JobArguments, run_job
 
     with stage("maintenance"):
-        result = run_job("maintain", JobArguments(profile, policy=policy))
-    told = ("status", "run_id", "steps", "tables", "seconds")
-    return {name: value for name, value in result.as_dict().items() if name in told}
+        result = run_job("maintain", JobArguments(profile, policy=policy)).as_dict()
+    return {name: result[name] for name in ("status", "run_id", "steps", "tables", "seconds")}

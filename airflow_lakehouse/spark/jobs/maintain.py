@@ -31,7 +31,8 @@ def run(arguments: JobArguments) -> JobResult:
 
     ``steps`` of the result: what was due, and why. ``tables``: ``rows``; ``files`` and ``bytes`` a reader now opens,
     deletes included, and ``files_saved`` and ``bytes_saved`` against before; ``snapshots`` and ``snapshots_expired``;
-    and, where something was deleted, ``files_freed`` and ``bytes_freed`` in storage.
+    and, where something was deleted, ``files_freed`` and ``bytes_freed`` in storage, less what the steps themselves
+    have written there.
 
     :param arguments: the profile and the policy.
     :raises MaintenanceError: when a rewrite changed what a table says.
@@ -52,33 +53,44 @@ def run(arguments: JobArguments) -> JobResult:
 
 def _maintain(spark: SparkSession, catalog: Catalog, finding: Finding, policy: MaintenancePolicy) -> dict[str, int]:
     before = finding.health
-    deletes = any(step.action in (plan.EXPIRE, plan.ORPHANS) for step in finding.steps)
-    stored = _stored(catalog, before.identifier) if deletes else (0, 0)
-    expired = 0
     for step in finding.steps:
-        _log.info("%s: %s, since %s", step.table, step.action, step.reason)
         if step.action in plan.REWRITES:
+            _log.info("%s: %s, since %s", step.table, step.action, step.reason)
             _rewrite(spark, catalog, step)
-        elif step.action == plan.EXPIRE:
-            procedures.call(spark, step)
-            expired = len(step.snapshots[: procedures.EXPIRED_AT_ONCE])
-        elif before.orphans is not None and policy.orphan_days is not None:
-            procedures.remove_orphans(spark, step, before.orphans.found, policy.orphan_days)
+    deleted = _delete(spark, catalog, finding, policy)
     table = get_table(catalog, before.identifier)
     after = health_of(table)
-    counts = {
+    return {
         "rows": table.scan().count(),
         "files": after.data_files + after.delete_files,
         "files_saved": before.data_files + before.delete_files - after.data_files - after.delete_files,
         "bytes": after.data_bytes + after.delete_bytes,
         "bytes_saved": before.data_bytes + before.delete_bytes - after.data_bytes - after.delete_bytes,
         "snapshots": after.snapshots,
-        "snapshots_expired": expired,
+        **deleted,
     }
-    if deletes:
-        left = _stored(catalog, before.identifier)
-        counts |= {"files_freed": stored[0] - left[0], "bytes_freed": stored[1] - left[1]}
-    return counts
+
+
+def _delete(spark: SparkSession, catalog: Catalog, finding: Finding, policy: MaintenancePolicy) -> dict[str, int]:
+    """Do what deletes files, and return what that has freed."""
+    identifier, orphans = finding.health.identifier, finding.health.orphans
+    steps = [step for step in finding.steps if step.action not in plan.REWRITES]
+    if not steps:
+        return {"snapshots_expired": 0}
+    before, expired = _stored(catalog, identifier), 0
+    for step in steps:
+        _log.info("%s: %s, since %s", step.table, step.action, step.reason)
+        if step.action == plan.EXPIRE:
+            procedures.call(spark, step)
+            expired = len(step.snapshots[: procedures.EXPIRED_AT_ONCE])
+        elif orphans is not None and policy.orphan_days is not None:
+            procedures.remove_orphans(spark, step, orphans.found, policy.orphan_days)
+    after = _stored(catalog, identifier)
+    return {
+        "snapshots_expired": expired,
+        "files_freed": before[0] - after[0],
+        "bytes_freed": before[1] - after[1],
+    }
 
 
 def _rewrite(spark: SparkSession, catalog: Catalog, step: Step) -> None:

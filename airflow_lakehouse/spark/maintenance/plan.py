@@ -116,7 +116,7 @@ def _deletes(health: TableHealth, policy: MaintenancePolicy, *, is_compacted: bo
     if health.format_version >= DELETION_VECTORS or not health.delete_files:
         return ""
     if is_compacted:
-        return f"{health.delete_files} delete files, of which some name files that are merged by then"
+        return f"delete files (now {health.delete_files}) may name files that are merged by then"
     return _at_limit(
         health.stray_deletes, policy.max_stray_deletes, f"of {health.delete_files} delete files are not needed"
     )
