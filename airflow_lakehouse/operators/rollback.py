@@ -9,7 +9,7 @@ from airflow_lakehouse.hooks.edge import airflow_errors
 from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from airflow_lakehouse._compat import Context
 
@@ -24,7 +24,8 @@ class IcebergRollbackOperator(BaseOperator):
     load takes again.
 
     :param to_run_id: the run: what ``lakehouse runs`` lists, as a rule a DAG run's id. (templated)
-    :param tables: tables, with or without the namespace; by default all. (templated)
+    :param tables: tables, with or without the namespace, as a list or as text with commas between; by default all.
+        (templated)
     :param rebuild: set back what would be ahead of these tables, too; else the task fails and changes nothing.
     :param lakehouse_conn_id: connection with the profile. (templated)
     """
@@ -36,14 +37,14 @@ class IcebergRollbackOperator(BaseOperator):
         self,
         *,
         to_run_id: str,
-        tables: Iterable[str] = (),
+        tables: Sequence[str] | str = (),
         rebuild: bool = False,
         lakehouse_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.to_run_id = to_run_id
-        self.tables = list(tables)
+        self.tables = tables
         self.rebuild = rebuild
         self.lakehouse_conn_id = lakehouse_conn_id
 
@@ -56,7 +57,9 @@ class IcebergRollbackOperator(BaseOperator):
 
         with airflow_errors():
             profile = LakehouseHook(self.lakehouse_conn_id).get_profile()
-            result = roll_back(profile, self.to_run_id, self.tables, rebuild=self.rebuild)
+            # A template that is not rendered as a native object gives text.
+            names = self.tables.replace(",", " ").split() if isinstance(self.tables, str) else self.tables
+            result = roll_back(profile, self.to_run_id, names, rebuild=self.rebuild)
         self.log.info(
             "Set back to %s: %s; files to load again: %d", self.to_run_id, list(result["tables"]), result["files"]
         )
