@@ -13,7 +13,7 @@ import pytest
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import SourceReadError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import batch, discovery, ledger
+from airflow_lakehouse.spark import batch, discovery, ledger_rows
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
 from airflow_lakehouse.testing.reference import ReferenceLakehouse
 from tests.faults.helpers import SPARK, deletion, ids, load_and_compare, observation, patient, to_bronze, version
@@ -93,9 +93,9 @@ def test_poison_costs_its_own_record_alone(loaded: Profile) -> None:
     reasons = sorted((Path(row["source_uri"]).name, row["position"], row["reason"]) for row in rejects)
     assert reasons == [
         ("empty.ndjson", 0, "EMPTY_FILE"),
-        ("lines.ndjson", 2, "INVALID_JSON"),
+        ("lines.ndjson", 2, "NOT_A_JSON_NUMBER"),
         ("lines.ndjson", 3, "TRUNCATED_JSON"),
-        ("lines.ndjson", 4, "INVALID_JSON"),
+        ("lines.ndjson", 4, "TOO_DEEP"),
         ("lines.ndjson", 5, "INVALID_UTF8"),
         ("lines.ndjson", 6, "NO_RESOURCE_TYPE"),
     ]
@@ -191,6 +191,6 @@ def test_a_clock_that_runs_behind(drop: Profile, monkeypatch: pytest.MonkeyPatch
             return datetime.now(tz or UTC) - timedelta(hours=2)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ledger, "datetime", Late)
+        patched.setattr(ledger_rows, "datetime", Late)
         load_and_compare(drop, expected)
     assert {row["gender"] for row in read_rows(drop, "silver_dim_patient") if row["patient_id"] == "p"} == {"female"}
