@@ -27,7 +27,9 @@ def test_every_form_is_taken_apart(lakehouse_spark: SparkSession) -> None:
     """Kind, type, id, base and version are those written down for each form, and so is the patient it names."""
     contained = [{"resourceType": "Patient", "id": "inside"}]
     rows = [(no, json.dumps({"subject": case[1], "contained": contained}), RESOLVED) for no, case in enumerate(CASES)]
-    given = lakehouse_spark.createDataFrame(rows, "no INT, body STRING, bundle_refs MAP<STRING,STRING>")
+    given = lakehouse_spark.createDataFrame(rows, "no INT, body STRING, bundle_refs MAP<STRING,STRING>").selectExpr(
+        "*", "'Encounter' AS resource_type", "CAST(NULL AS STRING) AS _rescued"
+    )
     read = fhir.read_body(given, f"subject {references.REFERENCE}, {references.CONTAINED}")
     found = references.with_references(read, {"subject": "r.subject"}).selectExpr(
         "no", "subject.*", f"{references.named_id('subject', 'Patient')} AS patient_id"
