@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.parsers.fhir import json_spans
 from airflow_lakehouse.parsers.fhir.json_spans import MalformedJsonError, Span
-from airflow_lakehouse.parsers.fhir.layout import is_at_end, resource_type
+from airflow_lakehouse.parsers.fhir.layout import is_at_end
 from airflow_lakehouse.parsers.fhir.reasons import (
     AMBIGUOUS_ENTRY,
     CONDITIONAL_DELETE,
@@ -50,7 +50,6 @@ class _Entry:
     place: Span
     resource: Span | None
     content: dict[str, Any]
-    type: str = ""
 
 
 def cut_bundle(text: str) -> Iterator[Record | Rejected]:
@@ -108,8 +107,7 @@ def _entry(number: int, text: str, span: Span) -> _Entry | Rejected:
         return Rejected(number, AMBIGUOUS_ENTRY, "the entry has several resources", _bytes(span.of(text)))
     if found and text[found[0].start] != "{":
         return Rejected(number, NOT_AN_OBJECT, "the entry's resource is not an object", _bytes(span.of(text)))
-    resource = found[0] if found else None
-    return _Entry(span, resource, content, (resource_type(resource.of(text)) or "") if resource else "")
+    return _Entry(span, found[0] if found else None, content)
 
 
 def _record(number: int, text: str, entry: _Entry, known: dict[str, str], made_at: str | None) -> Record | Rejected:
@@ -121,8 +119,8 @@ def _record(number: int, text: str, entry: _Entry, known: dict[str, str], made_a
     if refs:
         attributes[REFS] = json.dumps(refs, separators=(",", ":"))
     resource = entry.content["resource"]
-    own = _id_of(entry)
-    if own and isinstance(resource, dict) and not resource.get("id"):
+    own = _id_of(entry.content, resource) if isinstance(resource, dict) and not resource.get("id") else None
+    if own:
         attributes[FULL_URL_ID] = own
     return Record(number, _bytes(body_text), attributes=attributes or None)
 
@@ -137,17 +135,17 @@ def _deleted(number: int, body: bytes, content: dict[str, Any], made_at: str | N
     return Record(number, body, attributes={DELETED: f"{target[1]}/{target[2]}", **_deletion(content, made_at)})
 
 
-def _id_of(entry: _Entry) -> str | None:
+def _id_of(content: dict[str, Any], resource: dict[str, Any]) -> str | None:
     """Return the id that an entry gives its resource: in its fullUrl, else in the URL it was put to."""
-    request = entry.content.get("request")
+    request = content.get("request")
     put = isinstance(request, dict) and request.get("method") == "PUT"
-    for url in (entry.content.get("fullUrl"), request.get("url") if isinstance(request, dict) and put else None):
+    for url in (content.get("fullUrl"), request.get("url") if isinstance(request, dict) and put else None):
         if not isinstance(url, str):
             continue
         if _URN.fullmatch(url):
             return _without_urn(url)
         named = _NAMED.fullmatch(url)
-        if named and named[1] == entry.type:
+        if named and named[1] == resource.get("resourceType"):
             return named[2]
     return None
 
