@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 _BUNDLE: Final = b'"Bundle"'
 _ESCAPED_LETTER: Final = re.compile(rb"\\u00[4-7]")
-_BLOCK_BYTES: Final = 2**22
+# One odd line costs its block the fast way: blocks are small enough for that to be a few hundred lines.
+_BLOCK_BYTES: Final = 2**18
+_STRING: Final = re.compile(rb'"[^"\n]*"')
 _NO_STRUCTURE: Final = bytes(byte for byte in range(256) if byte not in b'{}"\n')
 _USUAL_DEPTH: Final = 64
 
@@ -86,17 +88,20 @@ def _are_objects(lines: bytes) -> bool:
     """Tell, by its quotes and braces alone, whether each line holds one object.
 
     Spark's JSON reader stops after the first object and ignores what follows it: a second object on the line, or a
-    brace too many, would vanish without a trace. Lines with braces within strings are told to be odd; the strict
-    reading then says what they are.
+    brace too many, would vanish without a trace. A line that is told to be odd gets the strict reading, which then says
+    what it is.
     """
     if b"\\" in lines:
         # What is escaped ends no string. Pairs first: behind an even number of backslashes, a quote is one.
         lines = lines.replace(b"\\\\", b"").replace(b'\\"', b"")
-    # A string without braces is two quotes side by side. Before one with a brace in it their number is odd, so that a
-    # quote is left over, however they are paired.
+    # A string without braces is two quotes side by side, whose end is not told apart from the start of the next. Two of
+    # them fewer leave every other quote opening or closing what it did; those with braces within are taken out whole.
+    # Units of measure have such: {score}, /{entity}.
     braces = lines.translate(None, _NO_STRUCTURE).replace(b'""', b"")
     if b'"' in braces:
-        return False
+        braces = _STRING.sub(b"", braces)
+        if b'"' in braces:
+            return False
     if not (braces[:1] == b"{" and braces[-1:] == b"}" and braces.count(b"}\n{") == braces.count(b"\n")):
         return False
     # Without its outer pair, the braces of one object close among themselves; those of two begin with one that closes.

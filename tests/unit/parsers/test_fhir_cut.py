@@ -181,6 +181,29 @@ def test_damage_stays_where_it_is(case: str) -> None:
     assert told == expected
 
 
+_TEXTS = st.text(alphabet='{}"\\,:a\u00e9', max_size=6)
+_OBJECTS = st.recursive(
+    st.dictionaries(_TEXTS, _TEXTS, max_size=3),
+    lambda inner: st.dictionaries(_TEXTS, inner | st.lists(inner, max_size=3), max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.lists(_OBJECTS, min_size=1, max_size=5), st.data())
+def test_lines_of_one_object_are_told_from_others(objects: list[dict[str, Any]], data: st.DataObject) -> None:
+    """Whatever their texts hold: braces, as units of measure have them, quotes, backslashes.
+
+    A large file of such lines is read by the block; two objects on a line, or a brace too many, are found in it all the
+    same.
+    """
+    lines = [json.dumps(one, ensure_ascii=False) for one in objects]
+    assert cutting._are_objects("\n".join(lines).encode())
+    place = data.draw(st.integers(0, len(lines) - 1))
+    for tail in (lines[0], "{", "}", '"'):
+        odd = [*lines[:place], lines[place] + tail, *lines[place + 1 :]]
+        assert not cutting._are_objects("\n".join(odd).encode())
+
+
 def test_an_entry_gives_its_resource_an_id() -> None:
     """From the fullUrl, whatever its form, or from the URL the resource was put to; not from one of another type."""
     resource = '{"resourceType":"Patient"}'
