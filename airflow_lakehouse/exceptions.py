@@ -19,8 +19,9 @@
     │   ├── JobCancelledError     somebody stopped it
     │   ├── ConflictError         another run committed to a table after this one had read it
     │   └── SourceReadError       the disk or the network failed while a file was read, or the file changed meanwhile
-    └── AuditError                counts or checks do not hold; the data is written, the run stops (exit 3)
+    └── AuditError                counts or checks do not hold; the run stops so that somebody looks (exit 3)
         ├── BadRatioError         more records were rejected than the run allows
+        ├── CheckFailedError      rows of silver fail a check of their table; readers do not see them
         ├── ReconciliationError   records went missing or were doubled
         └── MaintenanceError      a rewrite changed what a table says; it was rolled back
 
@@ -138,13 +139,17 @@ class SourceReadError(JobError):
 
 
 class AuditError(LakehouseError):
-    """A check does not hold. Everything was written; the run stops so that somebody looks."""
+    """A check does not hold. Nothing is lost; the run stops so that somebody looks."""
 
     exit_code = 3
 
 
 class BadRatioError(AuditError):
     """More records were rejected than the run allows; what could be loaded and what could not are written."""
+
+
+class CheckFailedError(AuditError):
+    """Rows of silver fail a check of their table. They are on a branch, and readers see what they saw before."""
 
 
 class ReconciliationError(AuditError):

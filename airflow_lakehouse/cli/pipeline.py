@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_lakehouse.cli.progress import stage
 from airflow_lakehouse.spark import privacy
 from airflow_lakehouse.spark.as_of import resolve
+from airflow_lakehouse.spark.audit import check_accepted
 from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.jobs import UNCHANGED, JobArguments, JobResult, run_job
 from airflow_lakehouse.spark.transforms.attachments import EXTRACTED
@@ -36,6 +37,7 @@ class Request:
     :param reason: see there.
     :param recompute: see there.
     :param as_of: see there.
+    :param accept: see there.
     :param job: the first stage: loading the drop, or trying rejects again.
     """
 
@@ -48,6 +50,7 @@ class Request:
     job: str = LOAD
     recompute: bool = False
     as_of: str | None = None
+    accept: tuple[str, ...] = ()
 
 
 def run_pipeline(request: Request) -> dict[str, Any]:
@@ -65,8 +68,10 @@ def run_pipeline(request: Request) -> dict[str, Any]:
         reason=request.reason,
         recompute=request.recompute,
         as_of=request.as_of,
+        accept=request.accept,
     )
     # Not after an hour of bronze: a key or a run that is missing is missing now.
+    check_accepted(request.accept)
     privacy.of(request.profile)
     if request.as_of is not None:
         resolve(load_pyiceberg(request.profile), request.as_of)

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse import cli
-from airflow_lakehouse.tables import ALL, NAMESPACES, Column, Partition, Table
+from airflow_lakehouse.tables import ALL, NAMESPACES, Column, Partition, Table, silver
+from airflow_lakehouse.tables.checks import ROW_COUNT, UNIQUE_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -149,6 +150,8 @@ def _table(table: Table) -> str:
         facts.append(f"Kept of a key: the greatest by {_names(table.keep.order_by)}; nulls lowest.")
     if table.reads:
         facts.append(f"Reads: {_names(table.reads)}.")
+    if table in silver.TABLES:
+        facts.append(f"Checked before readers see it: {_checks(table)}.")
     # A list: lines of one paragraph would run together.
     lines += [f"- {fact}" for fact in facts]
     lines += ["", "| column | type | null | meaning |", "|---|---|---|---|"]
@@ -157,6 +160,14 @@ def _table(table: Table) -> str:
         for one in table.columns
     ]
     return "\n".join([*lines, ""])
+
+
+def _checks(table: Table) -> str:
+    told = [f"`{UNIQUE_KEY}`", *(f"`{check.name}` ({check.doc})" for check in table.row_checks)]
+    if table.drift:
+        least, many = table.drift.least, table.drift.counts_from
+        told.append(f"`{ROW_COUNT}` (a run leaves {least:.0%} of the rows there were, where there were {many} or more)")
+    return ", ".join(told)
 
 
 def _meaning(column: Column) -> str:

@@ -31,6 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_as_of(parser, "make silver from bronze")
     parser.add_argument("--recompute", action="store_true", help="make silver anew from all of bronze")
     parser.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        metavar="CHECK",
+        help="publish silver although this check of it fails; see ops.audits",
+    )
+    parser.add_argument(
         "--deidentify", choices=DEIDENTIFY[1:], help="make silver without persons: dates shifted, or years alone"
     )
     parser.add_argument("--deidentify-key", metavar="FILE", help=f"file with its key (default: ${KEY_VARIABLE})")
@@ -59,6 +66,7 @@ def run(options: argparse.Namespace) -> int:
             options.max_bad_ratio,
             recompute=options.recompute,
             as_of=options.as_of,
+            accept=tuple(options.accept),
         )
         summary = run_pipeline(request)
     except LakehouseError as error:

@@ -38,8 +38,9 @@ class IcebergSparkOperator(BaseOperator):
 
     :param job: name of the job. (templated)
     :param arguments: ``dt``, ``source_system`` and ``max_bad_ratio`` (share of records that may be rejected, 0 to 1)
-        for the job, ``reason`` for ``replay_quarantine``, ``recompute`` and ``as_of`` (a run, tag or time) for
-        ``bronze_to_silver``, ``policy`` for ``maintain``; all optional. (templated)
+        for the job, ``reason`` for ``replay_quarantine``, ``recompute``, ``as_of`` (a run, tag or time) and
+        ``accept`` (checks whose failure does not keep silver from its readers) for ``bronze_to_silver``, ``policy`` for
+        ``maintain``; all optional. (templated)
     :param lakehouse_conn_id: connection with the profile. (templated)
     :param runner: where the job runs; by default what the connection says.
     :param deferrable: wait in the triggerer and hold no worker; by default ``[operators] default_deferrable``.
@@ -169,7 +170,7 @@ class IcebergSparkOperator(BaseOperator):
         return sha256(text.encode()).hexdigest()
 
     def _job_arguments(self, profile: Profile, context: Context) -> dict[str, Any]:
-        legal = ("dt", "source_system", "max_bad_ratio", "reason", "recompute", "as_of", "policy")
+        legal = ("dt", "source_system", "max_bad_ratio", "reason", "recompute", "as_of", "accept", "policy")
         strangers = sorted(set(self.arguments) - set(legal))
         if strangers:
             raise ConfigurationError(f"job {self.job!r} takes no {', '.join(strangers)}", legal=", ".join(legal))

@@ -1,4 +1,4 @@
-"""Reading tables as they were: what a run, a tag or a time stands for in each of them."""
+"""Reading tables as they were, or as they stand on a branch: what a run, tag, branch or time is in each of them."""
 
 from __future__ import annotations
 
@@ -79,24 +79,24 @@ class AtRun:
 
 @dataclass(frozen=True, slots=True)
 class AtTag:
-    """As a tag says that somebody else made.
+    """As a branch says, or a tag that somebody else made.
 
-    :param point: the tag.
+    :param point: the tag or branch.
     """
 
     point: Point
 
     def covers(self, table: IcebergTable) -> bool:
-        """Tables that carry the tag."""
+        """Tables that have it."""
         return ".".join(table.name()) in self.point.tables
 
     def snapshot(self, table: IcebergTable) -> Snapshot | None:
-        """Return the tagged snapshot."""
+        """Return the tagged snapshot, or the newest of the branch."""
         held = table.refs().get(self.point.tag)
         if held is None:
             raise SnapshotNotFoundError(
-                f"{'.'.join(table.name())} has no tag {self.point.tag!r}",
-                legal=f"tables that carry it: {', '.join(self.point.tables)}",
+                f"{'.'.join(table.name())} has no {self.point.kind} {self.point.tag!r}",
+                legal=f"tables that have it: {', '.join(self.point.tables)}",
             )
         return table.snapshot_by_id(held.snapshot_id)
 
@@ -121,7 +121,7 @@ class AtTime:
 
 
 def resolve(catalog: Catalog, text: str | None) -> AsOf:
-    """Return what a run id, the name of a tag or a time stands for, looked for in this order.
+    """Return what a run id, the name of a tag or branch, or a time stands for, looked for in this order.
 
     :param catalog: the catalog.
     :param text: as typed; a time is ISO 8601, in UTC where it names no offset. None for now.
@@ -163,7 +163,7 @@ def _time(text: str, known: list[Point]) -> datetime:
         given = datetime.fromisoformat(text)
     except ValueError:
         raise SnapshotNotFoundError(
-            f"{text!r} is no run, tag or time: a run that changed nothing has no tag",
+            f"{text!r} is no run, tag, branch or time: a run that changed nothing has no tag",
             legal=f"runs {run_tags.newest(known, RUN)}; tags {run_tags.newest(known, TAG)};"
             f" or a time such as {datetime.now(UTC).isoformat(timespec='seconds')}",
             remedy=_REMEDY,

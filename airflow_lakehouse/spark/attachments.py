@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_lakehouse.ocr.folder import open_folder
 from airflow_lakehouse.parsers.documents import DocumentsParser
 from airflow_lakehouse.parsing.model import SourceFile
-from airflow_lakehouse.spark import conform, delta, files, reconcile
+from airflow_lakehouse.spark import branches, conform, delta, files, load, reconcile
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.spark.discovery import Found
 from airflow_lakehouse.spark.ledger import Ledger
@@ -56,21 +56,25 @@ def extract(spark: SparkSession, catalog: Catalog, arguments: JobArguments) -> d
     :param arguments: of the job.
     :return: outcome to attachments.
     """
+    table = bronze.ATTACHMENTS
+    # Before the watermark is read: what is committed in between must count as a conflict.
+    began = {table.name: load.snapshot_id(catalog, table)}
     seen, now = _marks(catalog)
     if not _differ(seen, now):
         return {}
-    table = bronze.ATTACHMENTS
     profile = arguments.profile
     folder = f"{files.folder_uri(profile.textract_uri)}{FOLDER}/"
     area = f"{arguments.staging_area}-{FOLDER}"
-    work = Work(spark, catalog, area, Ledger(catalog).dead_versions(), now)
+    branch = branches.new_name(arguments.run_id)
+    work = Work(spark, catalog, area, Ledger(catalog).dead_versions(), now, began=began, branch=branch)
     try:
         each = transform.with_attachments(_unread(work, seen))
         found = transform.attachments(each, _binaries(work, each), files.folder_uri(profile.raw or ""), folder)
         schema = ", ".join(f"`{column.name}` {column.type}" for column in table.columns)
         rows = work.keep(found.mapInArrow(_writer(folder, table.column_names), schema), "found")
         present = conform.only(work.read(table), rows.select(*bronze.RECORD_KEY), bronze.RECORD_KEY)
-        conform.apply(work, table, rows, present, now)
+        conform.stage(work, table, rows, present, now)
+        branches.publish(catalog, work.staged[table.name])
         counts = {row["outcome"]: row["count"] for row in rows.groupBy("outcome").count().collect()}
     finally:
         files.delete_folder(area)

@@ -1,7 +1,8 @@
 """Making a silver table say what bronze says, for the keys that may have changed.
 
 The delta names resources; silver is recomputed for the keys they occupy, or occupied before, from all live rows.
-What differs is merged in one commit, which carries the watermark.
+What differs is merged into a branch in one commit, which carries the watermark; readers see it when it is published
+(:mod:`airflow_lakehouse.spark.branches`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.profile import CATALOG_NAME
-from airflow_lakehouse.spark import delta, load
+from airflow_lakehouse.spark import branches, delta, load
 from airflow_lakehouse.spark.session import stamp, unstamp
 from airflow_lakehouse.spark.transforms import subjects, versions
 
@@ -123,40 +124,41 @@ def operations(table: Table, wanted: DataFrame, present: DataFrame) -> DataFrame
     return changed.select(OPERATION, F.coalesce("new", "old").alias("row")).select(OPERATION, "row.*")
 
 
-def apply(work: Work, table: Table, wanted: DataFrame, present: DataFrame, now: delta.Watermark) -> load.Change:
-    """Make a table hold the wanted rows in place of those it has, in one commit that carries the watermark.
+def stage(work: Work, table: Table, wanted: DataFrame, present: DataFrame, now: delta.Watermark) -> load.Change:
+    """Make a branch of a table hold the wanted rows in place of those it has, in one commit that carries the watermark.
 
     :param work: the run.
     :param table: the target.
     :param wanted: rows it should hold for some keys, or for all.
     :param present: rows it holds for these keys; not read where the table is empty.
     :param now: the watermark.
-    :raises ConflictError: when another run has committed since this one read the table's watermark.
+    :raises ConflictError: when another run has taken the branch away.
     """
     from pyspark.sql import functions as F
 
-    before = work.began.get(table.name, load.snapshot_id(work.catalog, table))
+    base = work.began[table.name]
+    is_empty = base is None or load.row_count(work.catalog, table, base) == 0
+    touched, counts, prune = None, None, "true"
+    changes = wanted.withColumn(OPERATION, F.lit("insert"))
+    if not is_empty:
+        changes = work.keep(operations(table, wanted, present), f"{table.name}_changes")
+        counts = {row[OPERATION]: row["count"] for row in changes.groupBy(OPERATION).count().collect()}
+        touched, prune = changes, _prune(table, changes)
+    start = branches.create(work.spark, work.catalog, table, work.branch, base)
     properties = now.properties()
     stamp(work.spark, properties)
     try:
-        counts, prune = None, "true"
-        changes = wanted.withColumn(OPERATION, F.lit("insert"))
-        if not _is_empty(work, table):
-            changes = work.keep(operations(table, wanted, present), f"{table.name}_changes")
-            counts = {row[OPERATION]: row["count"] for row in changes.groupBy(OPERATION).count().collect()}
-            prune = _prune(table, changes)
-        # What must change was worked out from one snapshot, and says nothing of any other.
-        if load.snapshot_id(work.catalog, table) != before:
-            raise load.conflict(table)
         # Also with nothing to change: the empty commit carries the watermark, and spares the next run this work.
-        load.conform(work.spark, table, changes, prune)
-        work.left[table.name] = load.committed(work.catalog, table, before, properties)
+        load.conform(work.spark, table, changes, prune, work.branch)
     finally:
         unstamp(work.spark, properties)
+    made = load.head(work.catalog, table, work.branch)
     if counts is None:
-        counts = {"insert": load.added_since(work.catalog, table, before)}
+        counts = {"insert": load.added_since(work.catalog, table, start, made)}
     done = (counts.get(operation, 0) for operation in ("insert", "update", "delete"))
-    return load.Change(load.row_count(work.catalog, table), *done)
+    change = load.Change(load.row_count(work.catalog, table, made), *done)
+    work.staged[table.name] = branches.Staged(table, work.branch, base, made, touched, change)
+    return change
 
 
 _MAX_LITERALS: Final = 64
@@ -173,11 +175,6 @@ def _prune(table: Table, changes: DataFrame) -> str:
     if not found or len(found) > _MAX_LITERALS:
         return "true"
     return f"{call.format('t.')} IN ({', '.join(sorted(str(row['bucket']) for row in found))})"
-
-
-def _is_empty(work: Work, table: Table) -> bool:
-    """Tell whether a table holds no row, from metadata."""
-    return load.snapshot_id(work.catalog, table) is None or load.row_count(work.catalog, table) == 0
 
 
 Transform = Callable[["DataFrame"], "DataFrame"]

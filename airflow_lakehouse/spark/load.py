@@ -10,11 +10,10 @@ from airflow_lakehouse.spark import schema
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.spark.create import create_table
 from airflow_lakehouse.spark.files import STAGED
-from airflow_lakehouse.spark.session import STAMP
 from airflow_lakehouse.tables import ALL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from pyiceberg.catalog import Catalog
     from pyspark.sql import DataFrame, SparkSession
@@ -75,15 +74,18 @@ def insert_new(spark: SparkSession, table: Table, source: DataFrame, prune: str 
     _merge(spark, source, lambda view: schema.insert_new_statement(table, view, prune))
 
 
-def conform(spark: SparkSession, table: Table, source: DataFrame, prune: str = "true") -> None:
+def conform(
+    spark: SparkSession, table: Table, source: DataFrame, prune: str = "true", branch: str | None = None
+) -> None:
     """Apply inserts, updates and deletes.
 
     :param spark: the session.
     :param table: the target.
     :param source: its columns and ``_operation``.
     :param prune: see :func:`airflow_lakehouse.spark.schema.conform_statement`.
+    :param branch: see there.
     """
-    _merge(spark, source, lambda view: schema.conform_statement(table, view, prune))
+    _merge(spark, source, lambda view: schema.conform_statement(table, view, prune, branch))
 
 
 def _merge(spark: SparkSession, source: DataFrame, statement: Any) -> None:
@@ -117,26 +119,19 @@ def snapshot_id(catalog: Catalog, table: Table) -> int | None:
     return snapshot.snapshot_id if snapshot else None
 
 
-def committed(catalog: Catalog, table: Table, before: int | None, properties: Mapping[str, str]) -> int | None:
-    """Return the id of the snapshot a commit of ours has made, however many have followed since.
+def head(catalog: Catalog, table: Table, branch: str) -> int:
+    """Return the id of the snapshot at the head of a branch.
 
     :param catalog: the catalog.
     :param table: the table.
-    :param before: id of the snapshot the commit was made for, or None.
-    :param properties: what the session stamps into its commits.
-    :raises ConflictError: when another commit has come in between.
+    :param branch: the branch.
+    :raises ConflictError: when the branch is gone.
     """
     found = find_table(catalog, table.identifier)
-    snapshot = found.current_snapshot() if found else None
-    while found and snapshot and before not in (snapshot.snapshot_id, snapshot.parent_snapshot_id):
-        parent = snapshot.parent_snapshot_id
-        snapshot = found.snapshot_by_id(parent) if parent is not None else None
-    if snapshot is None or snapshot.snapshot_id == before:
-        return before
-    summary = _summary(snapshot)
-    if any(summary.get(f"{STAMP}{name}") != value for name, value in properties.items()):
+    held = found.refs().get(branch) if found else None
+    if held is None:
         raise conflict(table)
-    return snapshot.snapshot_id
+    return held.snapshot_id
 
 
 def conflict(table: Table) -> ConflictError:
@@ -147,15 +142,18 @@ def conflict(table: Table) -> ConflictError:
     return ConflictError(f"another run has committed to {table.name} since this one read it", remedy="run it again")
 
 
-def added_since(catalog: Catalog, table: Table, before: int | None) -> int:
+def added_since(catalog: Catalog, table: Table, before: int | None, until: int | None = None) -> int:
     """Return how many records were added by commits after a snapshot, from the commits' own summaries.
 
     :param catalog: the catalog.
     :param table: the table.
     :param before: id of the snapshot before, or None.
+    :param until: id of the last snapshot that counts; None for the one readers see.
     """
     found = find_table(catalog, table.identifier)
-    snapshot = found.current_snapshot() if found else None
+    snapshot = None
+    if found is not None:
+        snapshot = found.current_snapshot() if until is None else found.snapshot_by_id(until)
     added = 0
     while found and snapshot and snapshot.snapshot_id != before:
         # A compaction at the same time moves rows that were there, and calls them added.
@@ -178,4 +176,6 @@ def row_count(catalog: Catalog, table: Table, snapshot: int | None = None) -> in
     :param snapshot: an earlier snapshot of it; None for the one readers see.
     """
     found = find_table(catalog, table.identifier)
-    return found.scan(snapshot_id=snapshot).count() if found and found.current_snapshot() else 0
+    if found is None or (snapshot is None and found.current_snapshot() is None):
+        return 0
+    return found.scan(snapshot_id=snapshot).count()

@@ -110,21 +110,16 @@ def _stored(spark: SparkSession, tables: Sequence[Table], entries: Sequence[Entr
     return {row["table"]: row["count"] for row in counted.collect()}
 
 
-def check_silver(spark: SparkSession, catalog: Catalog, outcomes: dict[str, Outcome], run_id: str) -> None:
-    """Record how the input of each silver table was classified, and check that no key is there twice.
+def check_silver(counts: list[Count], outcomes: Mapping[str, Outcome]) -> None:
+    """Count how the input of each silver table was classified, and check that all that was conformed is there.
 
-    :param spark: the session.
-    :param catalog: the catalog.
+    :param counts: gets the counts, also where they do not add up.
     :param outcomes: table name to what the run did.
-    :param run_id: the run.
-    :raises ReconciliationError: when a table holds two rows of one key, or not as many rows as were conformed; the
-        counts were recorded.
+    :raises ReconciliationError: when a table holds not as many rows as were conformed.
     """
-    rows: list[Count] = []
     for name, outcome in outcomes.items():
-        rows += [("silver", name, class_, count) for class_, count in sorted(outcome.classes.items())]
-        rows += [("silver", name, change, count) for change, count in outcome.change.as_dict().items()]
-    record(catalog, rows, run_id)
+        counts += [("silver", name, class_, count) for class_, count in sorted(outcome.classes.items())]
+        counts += [("silver", name, change, count) for change, count in outcome.change.as_dict().items()]
     lost = [
         f"{name}: {outcome.expected} conformed, {outcome.change.rows} stored"
         for name, outcome in sorted(outcomes.items())
@@ -132,44 +127,38 @@ def check_silver(spark: SparkSession, catalog: Catalog, outcomes: dict[str, Outc
     ]
     if lost:
         raise ReconciliationError("rows went missing or were doubled (" + "; ".join(lost) + ")")
-    wrong = _doubled(spark, [by_name(name) for name, outcome in outcomes.items() if outcome.change.added])
-    if wrong:
-        raise ReconciliationError(f"more than one row of a key in {', '.join(wrong)}")
 
 
 def check_totals(
+    counts: list[Count],
     catalog: Catalog,
     totals: dict[str, dict[str, int]],
     there: Watermark,
     left: Mapping[str, int | None],
-    run_id: str | None = None,
 ) -> None:
-    """Compare the classes of all bronze rows with what bronze and silver hold, and record both.
+    """Compare the classes of all bronze rows with what bronze and silver hold.
 
     Every row of bronze is in one class, and every winner and every component is a row of silver or a collision. Both
     are counted as this run has read and left them: another run may have gone on since.
 
+    :param counts: gets the counts, also where they do not add up.
     :param catalog: the catalog.
     :param totals: silver table to class to rows, over all runs.
     :param there: the snapshots of bronze that were read.
     :param left: silver table name to the snapshot it was left at.
-    :param run_id: the run; None for one that changed nothing, of which nothing is recorded.
-    :raises ReconciliationError: when they differ; the counts were recorded.
+    :raises ReconciliationError: when they differ.
     """
-    rows: list[Count] = []
     wrong = []
     for name, classes in sorted(totals.items()):
         source = by_name(by_name(name).reads[0])
         stored = _rows_at(catalog, source, there.snapshot(source))
         placed = sum(_rows_at(catalog, table, left.get(table.name)) for table in _places(by_name(name)))
-        rows += [("total", name, class_, count) for class_, count in sorted(classes.items())]
-        rows += [("total", name, STORED, placed), ("total", source.name, STORED, stored)]
+        counts += [("total", name, class_, count) for class_, count in sorted(classes.items())]
+        counts += [("total", name, STORED, placed), ("total", source.name, STORED, stored)]
         classified = sum(classes.get(class_, 0) for class_ in BRONZE_CLASSES)
         made = classes.get(WINNER, 0) + classes.get(COMPONENT, 0)
         wrong += [f"{source.name}: {classified} classified, {stored} stored"] if classified != stored else []
         wrong += [f"{name}: {made} made, {placed} stored"] if made != placed else []
-    if run_id is not None:
-        record(catalog, rows, run_id)
     if wrong:
         raise ReconciliationError(
             f"rows went missing or were doubled over all runs ({'; '.join(wrong)})", remedy=RECOMPUTE
@@ -184,27 +173,6 @@ def _rows_at(catalog: Catalog, table: Table, snapshot: int | None) -> int:
 def _places(table: Table) -> tuple[Table, ...]:
     """Return the tables that hold what a table's source gives."""
     return (table, silver.COLLISIONS) if table is silver.OBSERVATION else (table,)
-
-
-def _doubled(spark: SparkSession, tables: Sequence[Table]) -> list[str]:
-    """Return the tables that hold two rows of one key."""
-    from pyspark.sql import functions as F
-
-    if not tables:
-        return []
-    # Hashes of all tables in one query; only where two are equal are the keys themselves compared.
-    hashes = [
-        spark.table(schema.qualified(table)).select(F.lit(table.name).alias("table"), F.xxhash64(*table.key).alias("h"))
-        for table in tables
-    ]
-    whole = reduce(lambda left, right: left.unionByName(right), hashes)
-    equal = whole.groupBy("table", "h").count().where(F.col("count") > 1).select("table").distinct().collect()
-    suspects = [by_name(row["table"]) for row in equal]
-    return sorted(
-        table.name
-        for table in suspects
-        if not spark.table(schema.qualified(table)).groupBy(*table.key).count().where(F.col("count") > 1).isEmpty()
-    )
 
 
 def record(catalog: Catalog, counts: list[Count], run_id: str) -> None:

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 _BRONZE, _SILVER, _GOLD, _OPS = NAMESPACES
 _LEDGER: Final = ops.INGESTED_FILES.identifier
-_AUDIT: Final = ops.RECONCILIATION.identifier
-"""What runs counted they have counted: this table never goes back."""
+_EVIDENCE: Final = frozenset({ops.RECONCILIATION.identifier, ops.AUDITS.identifier})
+"""What runs counted and found they have counted and found: these tables never go back."""
 _ORDER: Final = (_GOLD, _SILVER, _OPS, _BRONZE)
 """What reads before what is read: a rollback that is killed leaves nothing ahead of what it reads."""
 
@@ -150,7 +150,7 @@ def _related(catalog: Catalog, chosen: Collection[str]) -> set[str]:
     """Return the tables that may have to go along; others need not even have a tag of the run."""
     layers = {name.partition(".")[0] for name in chosen}
     reached = NAMESPACES if _BRONZE in layers else (_GOLD,) if _SILVER in layers else ()
-    return {name for name in table_identifiers(catalog) if name.partition(".")[0] in reached and name != _AUDIT}
+    return {name for name in table_identifiers(catalog) if name.partition(".")[0] in reached and name not in _EVIDENCE}
 
 
 def _ahead(catalog: Catalog, steps: dict[str, Step], wanted: dict[str, Step], moment: AtRun) -> dict[str, Step]:

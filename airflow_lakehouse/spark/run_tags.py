@@ -27,6 +27,7 @@ RETENTION: Final = timedelta(days=30)
 """How long the tag of a run keeps its snapshots, unless it is told to keep them for good."""
 RUN: Final = "run"
 TAG: Final = "tag"
+BRANCH: Final = "branch"
 _PREFIX: Final = f"{RUN}_"
 RUN_ID: Final = f"{STAMP}run-id"
 """Snapshot property: the run that committed it."""
@@ -38,9 +39,9 @@ _SHOWN: Final = 5
 class Point:
     """A state of the lakehouse that can be asked for.
 
-    :param name: what to ask for: the id of a run, or the name of a tag somebody else made.
-    :param kind: :data:`RUN` or :data:`TAG`.
-    :param tag: name of the Iceberg tag.
+    :param name: what to ask for: the id of a run, or the name of a branch, or of a tag somebody else made.
+    :param kind: :data:`RUN`, :data:`TAG` or :data:`BRANCH`.
+    :param tag: name of the Iceberg tag or branch.
     :param time: when the newest of its snapshots was committed.
     :param tables: tables that carry the tag.
     :param expires: when the next expiry may take it; None where it is kept.
@@ -152,14 +153,14 @@ def _retain(catalog: Catalog, point: Point, age: Callable[[int], int | None]) ->
 
 
 def points(catalog: Catalog) -> list[Point]:
-    """Return every run and tag that can be asked for, newest first.
+    """Return every run, tag and branch that can be asked for, newest first; main is what is read without asking.
 
     :param catalog: the catalog.
     """
     tagged: dict[str, list[_Tagged]] = {}
     for identifier in table_identifiers(catalog):
         table = find_table(catalog, identifier)
-        for tag, one in _tags(identifier, table) if table else ():
+        for tag, one in _refs(identifier, table) if table else ():
             tagged.setdefault(tag, []).append(one)
     return sorted((_point(tag, found) for tag, found in tagged.items()), key=lambda one: one.time, reverse=True)
 
@@ -177,29 +178,33 @@ def newest(known: list[Point], kind: str) -> str:
 @dataclass(frozen=True, slots=True)
 class _Tagged:
     table: str
+    is_branch: bool
     time: datetime
     expires: datetime | None
     is_left: bool
 
 
-def _tags(identifier: str, table: IcebergTable) -> Iterator[tuple[str, _Tagged]]:
-    from pyiceberg.table.refs import SnapshotRefType
+def _refs(identifier: str, table: IcebergTable) -> Iterator[tuple[str, _Tagged]]:
+    from pyiceberg.table.refs import MAIN_BRANCH, SnapshotRefType
 
     for name, ref in table.refs().items():
         snapshot = table.snapshot_by_id(ref.snapshot_id)
-        if ref.snapshot_ref_type is not SnapshotRefType.TAG or snapshot is None:
+        if name == MAIN_BRANCH or snapshot is None:
             continue
+        is_branch = ref.snapshot_ref_type is SnapshotRefType.BRANCH
         at = datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC)
         expires = at + ref.max_ref_age_ms * _MILLISECOND if ref.max_ref_age_ms else None
-        yield name, _Tagged(identifier, at, expires, lineage.has_left(table, ref.snapshot_id, table.current_snapshot()))
+        # What a branch says was never on main, and has not left it.
+        has_left = not is_branch and lineage.has_left(table, ref.snapshot_id, table.current_snapshot())
+        yield name, _Tagged(identifier, is_branch, at, expires, has_left)
 
 
 def _point(tag: str, found: list[_Tagged]) -> Point:
-    is_run = tag.startswith(_PREFIX)
+    is_run = tag.startswith(_PREFIX) and not any(one.is_branch for one in found)
     ends = [one.expires for one in found if one.expires is not None]
     return Point(
         name=unquote(tag.removeprefix(_PREFIX)) if is_run else tag,
-        kind=RUN if is_run else TAG,
+        kind=RUN if is_run else BRANCH if any(one.is_branch for one in found) else TAG,
         tag=tag,
         time=max(one.time for one in found),
         tables=tuple(one.table for one in found),
@@ -208,9 +213,19 @@ def _point(tag: str, found: list[_Tagged]) -> Point:
     )
 
 
+def age_from(snapshot_ms: int, retention: timedelta) -> int:
+    """Return the age, in milliseconds, at which a reference made now may go.
+
+    Iceberg reckons it from the snapshot, which may be years old.
+
+    :param snapshot_ms: when the snapshot was committed, in milliseconds since 1970.
+    :param retention: how long the reference is to stay.
+    """
+    return max(1, int(time.time() * 1000) - snapshot_ms + retention // _MILLISECOND)
+
+
 def _age(snapshot_ms: int) -> int:
-    """Return the age at which a tag made now may go. Iceberg reckons it from the snapshot, which may be years old."""
-    return max(1, int(time.time() * 1000) - snapshot_ms + RETENTION // _MILLISECOND)
+    return age_from(snapshot_ms, RETENTION)
 
 
 def _commit(catalog: Catalog, identifier: str, change: Callable[[IcebergTable], None]) -> None:

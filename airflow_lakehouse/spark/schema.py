@@ -72,7 +72,7 @@ def insert_new_statement(table: Table, source: str, prune: str = "true") -> str:
     )
 
 
-def conform_statement(table: Table, source: str, prune: str = "true") -> str:
+def conform_statement(table: Table, source: str, prune: str = "true", branch: str | None = None) -> str:
     """Return the MERGE that makes the keys of the source look as the source says.
 
     A row to insert whose key is there by now, because another run was first, takes the place of what is there: passed
@@ -81,10 +81,12 @@ def conform_statement(table: Table, source: str, prune: str = "true") -> str:
     :param table: the target.
     :param source: name of a view with the table's columns and ``_operation``: ``delete``, ``update`` or ``insert``.
     :param prune: as for :func:`insert_new_statement`.
+    :param branch: branch that is written, and compared with; None for main.
     """
+    target = f"{qualified(table)}.`branch_{branch}`" if branch else qualified(table)
     updates = ", ".join(f"t.`{name}` = s.`{name}`" for name in table.column_names)
     return (
-        f"MERGE INTO {qualified(table)} AS t USING {source} AS s ON {prune} AND {_same(table.key)}\n"
+        f"MERGE INTO {target} AS t USING {source} AS s ON {prune} AND {_same(table.key)}\n"
         "WHEN MATCHED AND s._operation = 'delete' THEN DELETE\n"
         f"WHEN MATCHED AND s._operation <> 'delete' THEN UPDATE SET {updates}\n"
         f"WHEN NOT MATCHED AND s._operation <> 'delete' THEN INSERT {_insert(table)}"

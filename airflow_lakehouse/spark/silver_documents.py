@@ -38,7 +38,7 @@ def refresh(work: Work, seen: delta.Watermark | None, now: delta.Watermark) -> O
     rest = [name for name in TARGET.column_names if name not in LINK]
     wanted = work.keep(work.private(TARGET, made, rest), "doc_blocks")
     present = conform.only(work.read(TARGET), documents, DOCUMENT)
-    return conform.Outcome(conform.apply(work, TARGET, wanted, present, now))
+    return conform.Outcome(conform.stage(work, TARGET, wanted, present, now))
 
 
 def _links(work: Work) -> DataFrame:

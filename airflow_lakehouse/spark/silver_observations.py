@@ -55,7 +55,7 @@ def refresh(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Wate
         mine = rows.join(F.broadcast(lost), list(silver.COLLISIONS.key), how).select(*target.column_names)
         mine = work.private(target, mine, ORDERING)
         wanted, present = _scope(mine, keys, named), _scope(work.read(target), keys, named)
-        change = conform.apply(work, target, wanted, present, now)
+        change = conform.stage(work, target, wanted, present, now)
         outcomes[target.name] = conform.Outcome(change, expected=expected[target.name] if named is None else None)
     outcomes[silver.OBSERVATION.name].classes = counts
     outcomes[silver.OBSERVATION.name].totals = now.totals

@@ -63,7 +63,7 @@ def refresh(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: 
     present = conform.only(work.read(target), known, target.key)
     expected = counts.get(versions.WINNER, 0) if ids is None else None
     total = totals.count(work, made.source, ids, counts, seen)
-    change = conform.apply(work, target, wanted, present, replace(now, totals=total))
+    change = conform.stage(work, target, wanted, present, replace(now, totals=total))
     return conform.Outcome(change, counts, expected, total)
 
 

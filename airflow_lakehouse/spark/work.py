@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyspark.sql import DataFrame, SparkSession
 
+    from airflow_lakehouse.spark.branches import Staged
     from airflow_lakehouse.spark.privacy import Privacy
     from airflow_lakehouse.tables import Table
 
@@ -30,7 +31,8 @@ class Work:
     :param full: recompute everything from bronze.
     :param privacy: how silver is de-identified; None where it is not.
     :param began: silver table name to its snapshot when its watermark was read; a commit on any other is a conflict.
-    :param left: silver table name to the snapshot this run made of it; filled as it goes.
+    :param branch: branch on which silver is staged.
+    :param staged: silver table name to what was staged of it, by this attempt or an earlier one; filled as it goes.
     """
 
     spark: SparkSession
@@ -41,13 +43,17 @@ class Work:
     full: bool = False
     privacy: Privacy | None = None
     began: Mapping[str, int | None] = field(default_factory=dict)
-    left: dict[str, int | None] = field(default_factory=dict)
+    branch: str = ""
+    staged: dict[str, Staged] = field(default_factory=dict)
 
     def read(self, table: Table) -> DataFrame:
-        """Return a table.
+        """Return a table; one of silver as this run leaves it, once it is staged.
 
         :param table: which.
         """
+        if table.name in self.staged:
+            at = str(self.staged[table.name].snapshot)
+            return self.spark.read.option("versionAsOf", at).table(schema.qualified(table))
         if table.name not in self.bronze.sources:
             return self._now(table)
         return self._at(table, self.bronze.snapshot(table))

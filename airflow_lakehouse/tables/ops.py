@@ -1,4 +1,4 @@
-"""Ops: what was loaded, what drifted, and whether the counts add up."""
+"""Ops: what was loaded, what drifted, whether the counts add up, and what audits found."""
 
 from __future__ import annotations
 
@@ -59,5 +59,27 @@ RECONCILIATION: Final = Table(
     ),
     key=("run_id", "stage", "table_name", "class"),
 )
+AUDITS: Final = Table(
+    name="audits",
+    namespace="ops",
+    grain="one row per run, table and check",
+    columns=(
+        Column("run_id", "string", "Run", required=True),
+        Column("table_name", "string", "Table that was checked", required=True),
+        Column("check", "string", "Check, as the data dictionary names it", required=True),
+        Column("outcome", "string", "passed, failed, or accepted: failed, and published because the run was told to"),
+        Column("rows", "long", "Rows the run changed, which were looked at", required=True),
+        Column("failed", "long", "Rows among them that fail; for ROW_COUNT, rows that went", required=True),
+        Column(
+            "examples",
+            "array<struct<source_uri:string,source_row:long>>",
+            "Where the first of them came from: file, and line, entry or page in it",
+        ),
+        Column("branch", "string", "Branch on which the table is kept as it failed; null where all was published"),
+        Column("recorded_at", "timestamp", "When it was checked", required=True),
+    ),
+    key=("run_id", "table_name", "check"),
+    doc="What an audit found before readers saw it. A run that changes nothing has none.",
+)
 
-TABLES: Final = (INGESTED_FILES, UNKNOWN_FIELDS, RECONCILIATION)
+TABLES: Final = (INGESTED_FILES, UNKNOWN_FIELDS, RECONCILIATION, AUDITS)

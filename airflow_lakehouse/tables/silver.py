@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from airflow_lakehouse.tables import bronze
+from airflow_lakehouse.tables.checks import Check, Drift, one_of, ordered, within
 from airflow_lakehouse.tables.spec import Column, Keep, Partition, Table
 
 KEEP_NEWEST: Final = Keep(
@@ -51,6 +52,21 @@ def _as_sent(stem: str, what: str) -> tuple[Column, ...]:
     )
 
 
+DRIFT: Final = Drift(least=0.5, counts_from=1000)
+"""A drop that arrives cut off takes the rows of the whole one with it: that is asked about before readers see it."""
+
+
+def _checks_of(columns: tuple[Column, ...]) -> tuple[Check, ...]:
+    """Return the checks of what is kept beside dates and instants."""
+    names = {column.name for column in columns}
+    stems = sorted(name.removesuffix("_low") for name in names if name.endswith("_low"))
+    precisions = sorted(name for name in names if name.endswith("_precision"))
+    return (
+        *(ordered(f"{stem}_low", f"{stem}_high") for stem in stems),
+        *(one_of(name, "year", "month", "day", "second", "fraction") for name in precisions),
+    )
+
+
 def _reference(name: str, what: str) -> Column:
     return Column(name, REFERENCE, f"Reference to {what}: kind, type, id, base URL and version, whatever its form")
 
@@ -58,73 +74,79 @@ def _reference(name: str, what: str) -> Column:
 _PATIENT_NAME: Final = "silver_dim_patient"
 _ENCOUNTER_NAME: Final = "silver_fct_encounter"
 
+_PATIENT: Final = (
+    Column("patient_id", "string", "FHIR logical id of the patient", required=True),
+    Column("family", "string", "Family name of the chosen name: official, then usual, then the first"),
+    Column("given", "array<string>", "Given names of the chosen name"),
+    Column("gender", "string", "Administrative gender as sent"),
+    Column("birth_date", "date", "Birth date; null where the source knows only year or month"),
+    Column("birth_date_text", "string", "Birth date exactly as sent"),
+    Column("birth_date_precision", "string", "year, month or day"),
+    Column("birth_date_low", "date", "Earliest day the text allows"),
+    Column("birth_date_high", "date", "Latest day the text allows"),
+    Column("deceased", "boolean", "Whether the patient died; null where the source does not say"),
+    Column("deceased_time", "timestamp", "When, where known to the day"),
+    *_as_sent("deceased_time", "Time of death"),
+    Column("race", "array<string>", "US Core race codes, OMB categories first"),
+    Column("ethnicity", "array<string>", "US Core ethnicity codes, OMB categories first"),
+    Column("birth_sex", "string", "US Core birth sex"),
+    Column("mrn", "string", "Medical record number: the identifier of type MR, else of use official or usual"),
+    Column("city", "string", "City of the chosen address: home first, then the first"),
+    Column("state", "string", "State of the chosen address"),
+    Column("postal_code", "string", "Postal code of the chosen address"),
+    Column("country", "string", "Country of the chosen address"),
+    Column("active", "boolean", "Whether the record is in use, as sent"),
+    Column(
+        "replaced_by",
+        "string",
+        "Patient that replaces this one (link of type replaced-by)",
+        refers_to=_PATIENT_NAME,
+    ),
+    *_LINEAGE,
+)
 PATIENT: Final = Table(
     name=_PATIENT_NAME,
     namespace="silver",
     grain="one row per source system and patient",
-    columns=(
-        Column("patient_id", "string", "FHIR logical id of the patient", required=True),
-        Column("family", "string", "Family name of the chosen name: official, then usual, then the first"),
-        Column("given", "array<string>", "Given names of the chosen name"),
-        Column("gender", "string", "Administrative gender as sent"),
-        Column("birth_date", "date", "Birth date; null where the source knows only year or month"),
-        Column("birth_date_text", "string", "Birth date exactly as sent"),
-        Column("birth_date_precision", "string", "year, month or day"),
-        Column("birth_date_low", "date", "Earliest day the text allows"),
-        Column("birth_date_high", "date", "Latest day the text allows"),
-        Column("deceased", "boolean", "Whether the patient died; null where the source does not say"),
-        Column("deceased_time", "timestamp", "When, where known to the day"),
-        *_as_sent("deceased_time", "Time of death"),
-        Column("race", "array<string>", "US Core race codes, OMB categories first"),
-        Column("ethnicity", "array<string>", "US Core ethnicity codes, OMB categories first"),
-        Column("birth_sex", "string", "US Core birth sex"),
-        Column("mrn", "string", "Medical record number: the identifier of type MR, else of use official or usual"),
-        Column("city", "string", "City of the chosen address: home first, then the first"),
-        Column("state", "string", "State of the chosen address"),
-        Column("postal_code", "string", "Postal code of the chosen address"),
-        Column("country", "string", "Country of the chosen address"),
-        Column("active", "boolean", "Whether the record is in use, as sent"),
-        Column(
-            "replaced_by",
-            "string",
-            "Patient that replaces this one (link of type replaced-by)",
-            refers_to=_PATIENT_NAME,
-        ),
-        *_LINEAGE,
-    ),
+    columns=_PATIENT,
     key=("source_system", "patient_id"),
     keep=KEEP_NEWEST,
     reads=(bronze.PATIENT.name,),
+    checks=_checks_of(_PATIENT),
+    drift=DRIFT,
+)
+_ENCOUNTER: Final = (
+    Column("encounter_id", "string", "FHIR logical id of the encounter", required=True),
+    Column("patient_id", "string", "Patient the encounter is about", refers_to=_PATIENT_NAME),
+    Column("status", "string", "planned, in-progress, finished ..."),
+    Column("class_code", "string", "Class: AMB, IMP, EMER ..."),
+    Column("class_system", "string", "Code system of the class"),
+    Column("class_text", "string", "The class in words"),
+    Column("type_code", "string", "First type code"),
+    Column("type_text", "string", "Type in words"),
+    Column("period_start", "timestamp", "Start"),
+    *_as_sent("period_start", "Start"),
+    Column("period_end", "timestamp", "End; null while the encounter is open"),
+    *_as_sent("period_end", "End"),
+    Column("length_of_stay_hours", "double", "End minus start, hours; null when open, partial or reversed"),
+    Column("part_of_id", "string", "Encounter this one is part of", refers_to=_ENCOUNTER_NAME),
+    Column("service_provider_id", "string", "Organization that provides it"),
+    _reference("subject", "whom the encounter is about"),
+    _reference("part_of", "the encounter this one is part of"),
+    _reference("service_provider", "who provides it"),
+    *_LINEAGE,
 )
 ENCOUNTER: Final = Table(
     name=_ENCOUNTER_NAME,
     namespace="silver",
     grain="one row per source system and encounter",
-    columns=(
-        Column("encounter_id", "string", "FHIR logical id of the encounter", required=True),
-        Column("patient_id", "string", "Patient the encounter is about", refers_to=_PATIENT_NAME),
-        Column("status", "string", "planned, in-progress, finished ..."),
-        Column("class_code", "string", "Class: AMB, IMP, EMER ..."),
-        Column("class_system", "string", "Code system of the class"),
-        Column("class_text", "string", "The class in words"),
-        Column("type_code", "string", "First type code"),
-        Column("type_text", "string", "Type in words"),
-        Column("period_start", "timestamp", "Start"),
-        *_as_sent("period_start", "Start"),
-        Column("period_end", "timestamp", "End; null while the encounter is open"),
-        *_as_sent("period_end", "End"),
-        Column("length_of_stay_hours", "double", "End minus start, hours; null when open, partial or reversed"),
-        Column("part_of_id", "string", "Encounter this one is part of", refers_to=_ENCOUNTER_NAME),
-        Column("service_provider_id", "string", "Organization that provides it"),
-        _reference("subject", "whom the encounter is about"),
-        _reference("part_of", "the encounter this one is part of"),
-        _reference("service_provider", "who provides it"),
-        *_LINEAGE,
-    ),
+    columns=_ENCOUNTER,
     key=("source_system", "encounter_id"),
     keep=KEEP_NEWEST,
     partitions=(Partition("encounter_id", "bucket", 4),),
     reads=(bronze.ENCOUNTER.name, bronze.PATIENT.name),
+    checks=(*_checks_of(_ENCOUNTER), within("length_of_stay_hours", 0)),
+    drift=DRIFT,
 )
 _OBSERVATION: Final = (
     Column("patient_id", "string", "Patient the observation is about", refers_to=_PATIENT_NAME),
@@ -170,6 +192,8 @@ OBSERVATION: Final = Table(
         "Rows that share the grain with a newer one, or lack a part of it, are in silver_observation_collisions. Of two"
         " with one key, a row flagged ENTERED_IN_ERROR gives way to any other."
     ),
+    checks=_checks_of(_OBSERVATION),
+    drift=DRIFT,
 )
 COLLISIONS: Final = Table(
     name="silver_observation_collisions",
@@ -184,34 +208,38 @@ COLLISIONS: Final = Table(
     key=("source_system", "observation_id"),
     keep=KEEP_NEWEST,
     reads=(bronze.OBSERVATION.name, bronze.PATIENT.name, bronze.ENCOUNTER.name),
+    checks=_checks_of(_OBSERVATION),
+)
+_CONDITION: Final = (
+    Column("condition_id", "string", "FHIR logical id of the condition", required=True),
+    Column("patient_id", "string", "Patient who has it", refers_to=_PATIENT_NAME),
+    Column("encounter_id", "string", "Encounter it was recorded in", refers_to=_ENCOUNTER_NAME),
+    Column("code", "string", "SNOMED CT code, else ICD-10, else the first coding, else the text"),
+    Column("code_system", "string", "Code system of the code"),
+    Column("code_text", "string", "The code in words"),
+    Column("clinical_status", "string", "active, recurrence, relapse, inactive, remission, resolved"),
+    Column("verification_status", "string", "unconfirmed, provisional, differential, confirmed, refuted ..."),
+    Column("onset_time", "timestamp", "Onset, where known to the day"),
+    *_as_sent("onset", "Onset"),
+    Column("abatement_time", "timestamp", "Abatement, where known to the day"),
+    *_as_sent("abatement", "Abatement"),
+    Column("recorded_time", "timestamp", "When it was recorded"),
+    *_as_sent("recorded", "Time of recording"),
+    CODINGS,
+    _reference("subject", "who has it"),
+    _reference("encounter", "the encounter it was recorded in"),
+    *_LINEAGE,
 )
 CONDITION: Final = Table(
     name="silver_fct_condition",
     namespace="silver",
     grain="one row per source system and condition",
-    columns=(
-        Column("condition_id", "string", "FHIR logical id of the condition", required=True),
-        Column("patient_id", "string", "Patient who has it", refers_to=_PATIENT_NAME),
-        Column("encounter_id", "string", "Encounter it was recorded in", refers_to=_ENCOUNTER_NAME),
-        Column("code", "string", "SNOMED CT code, else ICD-10, else the first coding, else the text"),
-        Column("code_system", "string", "Code system of the code"),
-        Column("code_text", "string", "The code in words"),
-        Column("clinical_status", "string", "active, recurrence, relapse, inactive, remission, resolved"),
-        Column("verification_status", "string", "unconfirmed, provisional, differential, confirmed, refuted ..."),
-        Column("onset_time", "timestamp", "Onset, where known to the day"),
-        *_as_sent("onset", "Onset"),
-        Column("abatement_time", "timestamp", "Abatement, where known to the day"),
-        *_as_sent("abatement", "Abatement"),
-        Column("recorded_time", "timestamp", "When it was recorded"),
-        *_as_sent("recorded", "Time of recording"),
-        CODINGS,
-        _reference("subject", "who has it"),
-        _reference("encounter", "the encounter it was recorded in"),
-        *_LINEAGE,
-    ),
+    columns=_CONDITION,
     key=("source_system", "condition_id"),
     keep=KEEP_NEWEST,
     reads=(bronze.CONDITION.name, bronze.PATIENT.name, bronze.ENCOUNTER.name),
+    checks=_checks_of(_CONDITION),
+    drift=DRIFT,
 )
 DOC_BLOCKS: Final = Table(
     name="silver_fct_doc_blocks",
@@ -231,6 +259,13 @@ DOC_BLOCKS: Final = Table(
     keep=Keep(("ingested_at", "source_uri", "source_etag", "block_id")),
     reads=(bronze.DOCS_TEXT.name, bronze.DOCUMENT_REFERENCE.name, bronze.OTHER.name, bronze.ATTACHMENTS.name),
     doc="The same bytes under two names, or in a record, are one document.",
+    checks=(
+        within("page", 1),
+        within("confidence", 0, 100),
+        # Textract's own boxes reach a hair beyond the page.
+        *(within(name, -0.1, 1.1) for name in ("left", "top", "width", "height")),
+    ),
+    drift=DRIFT,
 )
 
 TABLES: Final = (PATIENT, ENCOUNTER, OBSERVATION, COLLISIONS, CONDITION, DOC_BLOCKS)

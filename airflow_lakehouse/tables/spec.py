@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Final
 
 from airflow_lakehouse.exceptions import TableContractError
+from airflow_lakehouse.tables.checks import Check, Drift, not_null
 
 NAMESPACES: Final = ("bronze", "silver", "gold", "ops")
 
@@ -107,6 +108,8 @@ class Table:
     :param partitions: the partition spec, possibly empty.
     :param reads: names of the tables this one is built from, its rows' own first; the others decide flags and links.
     :param doc: what else a reader must know.
+    :param checks: what must hold of its rows before readers see them, beside what key and required columns imply.
+    :param drift: how many rows a run may take away; None for any number.
     """
 
     name: str
@@ -118,6 +121,8 @@ class Table:
     partitions: tuple[Partition, ...] = ()
     reads: tuple[str, ...] = ()
     doc: str = ""
+    checks: tuple[Check, ...] = ()
+    drift: Drift | None = None
 
     def __post_init__(self) -> None:
         if self.namespace not in NAMESPACES:
@@ -132,6 +137,9 @@ class Table:
             raise TableContractError(f"table {self.name!r} has grain {self.grain!r}", legal='"one row per ..."')
         self._check_uses(self.key, "key")
         self._check_uses(tuple(partition.column for partition in self.partitions), "partition")
+        checks = [check.name for check in self.row_checks]
+        if len(set(checks)) < len(checks):
+            raise TableContractError(f"table {self.name!r} states checks twice", legal="one name, one check")
 
     def _check_uses(self, used: tuple[str, ...], role: str) -> None:
         missing = [name for name in used if name not in self.column_names]
@@ -147,6 +155,12 @@ class Table:
     def column_names(self) -> tuple[str, ...]:
         """Names of the columns, in order."""
         return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def row_checks(self) -> tuple[Check, ...]:
+        """Checks of its rows: those of the key and of required columns, then those declared."""
+        filled = {*self.key, *(column.name for column in self.columns if column.required)}
+        return (*(not_null(name) for name in self.column_names if name in filled), *self.checks)
 
     @cached_property
     def partition_columns(self) -> tuple[str, ...]:

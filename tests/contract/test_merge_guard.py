@@ -37,7 +37,7 @@ def _renderers() -> list[Callable[..., str]]:
 @pytest.mark.parametrize("render", _renderers(), ids=lambda render: render.__name__)
 def test_every_rendered_merge_is_guarded(render: Callable[..., str], table: Table) -> None:
     """Whatever statement is rendered for whatever table, a concurrent commit of the same rows makes it fail."""
-    known = {"table": table, "source": "the_source", "prune": _PRUNE}
+    known = {"table": table, "source": "the_source", "prune": _PRUNE, "branch": "audit_a"}
     given = {name: known[name] for name in inspect.signature(render).parameters}
     statement = render(**given)
     assert is_guarded(statement), statement

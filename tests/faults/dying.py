@@ -13,7 +13,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_lakehouse.spark import load, reconcile
+from airflow_lakehouse.spark import branches, load, reconcile
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
 from airflow_lakehouse.spark.ledger import Ledger
 
@@ -27,6 +27,7 @@ POINTS: Final[dict[str, tuple[Any, str]]] = {
     "merged": (load, "insert_new"),
     "counted": (reconcile, "check_bronze"),
     "conformed": (load, "conform"),
+    "published": (branches, "publish"),
 }
 """Step after which a run dies."""
 

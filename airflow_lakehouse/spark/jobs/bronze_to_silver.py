@@ -6,6 +6,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from airflow_lakehouse.exceptions import AuditError
 from airflow_lakehouse.spark import (
     conflicts,
     delta,
@@ -23,6 +24,7 @@ from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.files import delete_folder
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
+from airflow_lakehouse.spark.release import Release
 from airflow_lakehouse.spark.session import stamp
 from airflow_lakehouse.spark.work import Work
 from airflow_lakehouse.tables import ops, silver
@@ -39,12 +41,14 @@ _log = logging.getLogger(__name__)
 
 
 def run(arguments: JobArguments) -> JobResult:
-    """Bring every silver table up to date.
+    """Bring every silver table up to date: staged on a branch, audited, and published together.
 
     Where another run commits to one of them meanwhile, what is left to do is looked at again.
 
     :param arguments: the profile.
-    :raises LakehouseError: when the warehouse cannot be used, or the counts do not add up.
+    :raises LakehouseError: when the warehouse cannot be used.
+    :raises AuditError: when rows fail a check or the counts do not add up; readers see what they saw before, and the
+        branch is kept.
     """
     started = time.monotonic()
     create_local_catalog(arguments.profile)
@@ -52,22 +56,28 @@ def run(arguments: JobArguments) -> JobResult:
     # Before anything is made: a run that nobody knows is a mistake, and leaves nothing behind.
     moment = resolve(catalog, arguments.as_of)
     load.ensure_tables(catalog)
-    outcomes: dict[str, Outcome] = {}
+    release = Release(catalog, arguments.run_id, arguments.accept)
     result = JobResult(arguments.run_id)
-    conflicts.retried(lambda: _catch_up(catalog, arguments, moment, result, outcomes), NAME)
-    if not result.tables:
-        result.status = UNCHANGED
+    try:
+        conflicts.retried(lambda: _catch_up(catalog, arguments, moment, release), NAME)
+    except AuditError:
+        release.keep()
+        raise
+    except Exception:
+        release.withdraw()
+        raise
+    finally:
+        release.record()
+    _report(result, release.published)
     result.seconds["silver"] = round(time.monotonic() - started, 3)
     return result
 
 
-def _catch_up(
-    catalog: Catalog, arguments: JobArguments, moment: AsOf, result: JobResult, outcomes: dict[str, Outcome]
-) -> None:
-    """Make silver say what bronze says now, or said at a moment, and check it.
+def _catch_up(catalog: Catalog, arguments: JobArguments, moment: AsOf, release: Release) -> None:
+    """Make silver say what bronze says now, or said at a moment.
 
     :param moment: when bronze is read as of.
-    :param outcomes: table name to what was done; tables that were committed stay in it when another one conflicts.
+    :param release: what earlier attempts have come to; tables that were published stay so when another one conflicts.
     """
     dead = Ledger(catalog).dead_versions(moment)
     sources = {source.name: source for table in silver.TABLES for source in _sources(table)}
@@ -79,14 +89,15 @@ def _catch_up(
     stale = {
         name: (seen, now)
         for name, (seen, now) in marks.items()
-        if seen != now or (arguments.recompute and seen and name not in outcomes)
+        if seen != now or (arguments.recompute and seen and name not in release.published)
     }
-    if not stale and not outcomes:
+    release.start(began, {name: now for name, (_, now) in stale.items()})
+    if not stale and not release.published:
         # A run whose counts did not add up has committed all the same; this one must not call that well. Both tables of
         # observations carry one count, of what they hold together.
         totals = {name: seen.totals for name, (seen, _) in marks.items() if seen and seen.totals}
         totals.pop(silver.COLLISIONS.name, None)
-        reconcile.check_totals(catalog, totals, there, began)
+        reconcile.check_totals([], catalog, totals, there, began)
         return
     evolve(catalog, (*silver.TABLES, *ops.TABLES))
     with job_session(arguments.profile) as spark:
@@ -96,14 +107,14 @@ def _catch_up(
         # key, or none, name nobody that rows under this one do.
         full = arguments.recompute or arguments.as_of is not None
         full = full or any(seen and seen.privacy != now.privacy for seen, now in stale.values())
-        work = Work(spark, catalog, area, dead, there, full, hidden, began)
+        work = Work(spark, catalog, area, dead, there, full, hidden, began, release.branch, release.standing())
         try:
-            _refresh(work, stale, outcomes)
+            outcomes = _refresh(work, {name: pair for name, pair in stale.items() if name not in work.staged})
+            release.audit(spark, work.staged, outcomes, marks)
         finally:
             delete_folder(area)
-        _report(result, outcomes)
-        reconcile.check_silver(spark, catalog, outcomes, arguments.run_id)
-        reconcile.check_totals(catalog, result.totals, there, began | work.left, arguments.run_id)
+        release.reconcile(there, began)
+        release.publish()
 
 
 Marks = tuple[delta.Watermark | None, delta.Watermark]
@@ -124,7 +135,9 @@ def _marks(catalog: Catalog, table: Table, there: delta.Watermark) -> Marks:
     return seen, now
 
 
-def _refresh(work: Work, stale: dict[str, Marks], outcomes: dict[str, Outcome]) -> None:
+def _refresh(work: Work, stale: dict[str, Marks]) -> dict[str, Outcome]:
+    """Stage the tables that lag behind; return table name to what was done."""
+    outcomes: dict[str, Outcome] = {}
     for made in silver_resources.RESOURCE_TABLES:
         if made.target.name in stale:
             outcomes[made.target.name] = silver_resources.refresh(work, made, *stale[made.target.name])
@@ -137,8 +150,11 @@ def _refresh(work: Work, stale: dict[str, Marks], outcomes: dict[str, Outcome]) 
     if silver.DOC_BLOCKS.name in stale:
         outcomes[silver.DOC_BLOCKS.name] = silver_documents.refresh(work, *stale[silver.DOC_BLOCKS.name])
         _log.info("%s: conformed", silver.DOC_BLOCKS.name)
+    return outcomes
 
 
 def _report(result: JobResult, outcomes: dict[str, Outcome]) -> None:
     result.tables = {name: outcome.change.as_dict() for name, outcome in outcomes.items()}
     result.totals = {name: outcome.totals for name, outcome in outcomes.items() if outcome.totals}
+    if not result.tables:
+        result.status = UNCHANGED

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import asdict, dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark.discovery import Scope
 from airflow_lakehouse.spark.files import STAGING
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 UNCHANGED: Final = "unchanged"
 """Status of a job that found nothing to do."""
@@ -29,6 +32,8 @@ class JobArguments:
     :param recompute: make silver from all of bronze, not from what has changed. Only ``bronze_to_silver`` looks at it.
     :param as_of: make silver from bronze as of a run, a tag or a time; None for now. Only ``bronze_to_silver`` looks at
         it.
+    :param accept: checks of silver whose failure does not keep it from its readers; or their names with commas between.
+        Only ``bronze_to_silver`` looks at it.
     :param policy: when something is due. Only ``maintain`` looks at it; as an object, or as its fields.
     :raises ConfigurationError: for a ratio that is none, a ``recompute`` that is neither true nor false, or a policy
         that makes no sense.
@@ -42,11 +47,13 @@ class JobArguments:
     max_bad_ratio: float | None = None
     recompute: bool = False
     as_of: str | None = None
+    accept: tuple[str, ...] = ()
     policy: MaintenancePolicy = field(default_factory=MaintenancePolicy)
 
     def __post_init__(self) -> None:
         """Read what a template or a JSON file may have given as text."""
         object.__setattr__(self, "recompute", _as_switch(self.recompute))
+        object.__setattr__(self, "accept", _as_names(self.accept))
         if self.max_bad_ratio is not None:
             object.__setattr__(self, "max_bad_ratio", as_ratio(self.max_bad_ratio))
         if not isinstance(self.policy, MaintenancePolicy):
@@ -98,6 +105,11 @@ def _as_switch(value: object) -> bool:
     if text not in switches:
         raise ConfigurationError(f"recompute is {value!r}", legal="true or false")
     return switches[text]
+
+
+def _as_names(value: str | Iterable[str] | None) -> tuple[str, ...]:
+    names = value.split(",") if isinstance(value, str) else value or ()
+    return tuple(name.strip() for name in names if name.strip())
 
 
 @dataclass

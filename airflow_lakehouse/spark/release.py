@@ -1,0 +1,140 @@
+"""What one run is about to let readers of silver see: staged, audited, and published together or not at all."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from airflow_lakehouse.spark import audit, branches, reconcile
+from airflow_lakehouse.tables import silver
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from pyiceberg.catalog import Catalog
+    from pyspark.sql import SparkSession
+
+    from airflow_lakehouse.spark.branches import Staged
+    from airflow_lakehouse.spark.conform import Outcome
+    from airflow_lakehouse.spark.delta import Watermark
+
+_log = logging.getLogger(__name__)
+_TOGETHER = (silver.OBSERVATION.name, silver.COLLISIONS.name)
+"""Tables that divide one set of rows between them: staged again, they are staged again together."""
+
+
+@dataclass(frozen=True)
+class _Audited:
+    """A table that passed its audit and waits for the others."""
+
+    mark: Watermark
+    outcome: Outcome
+    staged: Staged
+
+
+class Release:
+    """The silver tables of one run, over all its attempts.
+
+    :param catalog: the catalog.
+    :param run_id: the run.
+    :param accepted: checks whose failure does not stop it.
+    """
+
+    def __init__(self, catalog: Catalog, run_id: str, accepted: Collection[str] = ()) -> None:
+        audit.check_accepted(accepted)
+        self._catalog = catalog
+        self._run_id = run_id
+        self._accepted = accepted
+        self._findings: dict[str, list[audit.Finding]] = {}
+        self._counts: list[reconcile.Count] = []
+        self.branch = branches.new_name(run_id)
+        self.staged: dict[str, _Audited] = {}
+        """Table name to what waits to be published."""
+        self.published: dict[str, Outcome] = {}
+        """Table name to what was done, for tables readers see as this run left them."""
+
+    def start(self, began: Mapping[str, int | None], marks: Mapping[str, Watermark]) -> None:
+        """Begin an attempt: keep of earlier ones what still stands.
+
+        A table stands where its main has not moved and bronze has not gone on: what was audited is what this attempt
+        would make again.
+
+        :param began: table name to the snapshot of main this attempt looks at.
+        :param marks: table name to the watermark it is to leave, for tables that lag behind.
+        """
+        fallen = {
+            name
+            for name, one in self.staged.items()
+            if one.staged.base != began[name] or one.mark != marks.get(name, None)
+        }
+        if fallen & set(_TOGETHER):
+            fallen.update(name for name in _TOGETHER if name in self.staged)
+        branches.drop(self._catalog, [self.staged.pop(name).staged.table for name in sorted(fallen)], self.branch)
+
+    def standing(self) -> dict[str, Staged]:
+        """Return table name to what earlier attempts have staged, and need not be staged again."""
+        return {name: one.staged for name, one in self.staged.items()}
+
+    def audit(
+        self,
+        spark: SparkSession,
+        staged: Mapping[str, Staged],
+        outcomes: Mapping[str, Outcome],
+        marks: Mapping[str, tuple[Watermark | None, Watermark]],
+    ) -> None:
+        """Run the checks of tables that were just staged.
+
+        :param spark: the session.
+        :param staged: table name to what is staged.
+        :param outcomes: table name to what was done, for tables that were just staged.
+        :param marks: table name to the watermarks before and after.
+        :raises CheckFailedError: when rows fail a check that is not accepted.
+        """
+        for name, outcome in outcomes.items():
+            self.staged[name] = _Audited(marks[name][1], outcome, staged[name])
+        findings = audit.run(spark, [staged[name] for name in outcomes], self._accepted)
+        for name in outcomes:
+            self._findings[name] = [finding for finding in findings if finding.staged.table.name == name]
+        audit.refuse(findings)
+
+    def reconcile(self, there: Watermark, began: Mapping[str, int | None]) -> None:
+        """Check that every row of bronze is in its place in what is published and waits to be.
+
+        :param there: the snapshots of bronze that were read.
+        :param began: table name to the snapshot of main.
+        :raises ReconciliationError: when one is not.
+        """
+        outcomes = {**self.published, **{name: one.outcome for name, one in self.staged.items()}}
+        left = {**began, **{name: one.staged.snapshot for name, one in self.staged.items()}}
+        totals = {name: outcome.totals for name, outcome in outcomes.items() if outcome.totals}
+        self._counts = []
+        reconcile.check_silver(self._counts, outcomes)
+        reconcile.check_totals(self._counts, self._catalog, totals, there, left)
+
+    def publish(self) -> None:
+        """Let readers see everything that waits.
+
+        :raises ConflictError: when main of a table has moved; what was published before it stays so.
+        """
+        waiting = [one.staged for one in self.staged.values()]
+        # Of tables that cannot all be published none is, unless main moves in the moment in between.
+        for staged in waiting:
+            branches.check_base(self._catalog, staged)
+        for staged in waiting:
+            branches.publish(self._catalog, staged)
+            self.published[staged.table.name] = self.staged.pop(staged.table.name).outcome
+        _log.info("published: %d tables of silver", len(waiting))
+
+    def keep(self) -> None:
+        """Keep what failed, for whoever looks into it."""
+        branches.keep(self._catalog, [one.staged for one in self.staged.values()])
+
+    def withdraw(self) -> None:
+        """Take the branches away: whoever runs again makes them anew."""
+        branches.drop(self._catalog, silver.TABLES, self.branch)
+
+    def record(self) -> None:
+        """Write down what was counted and found, whatever came of it."""
+        reconcile.record(self._catalog, self._counts, self._run_id)
+        audit.record(self._catalog, [one for found in self._findings.values() for one in found], self._run_id)
