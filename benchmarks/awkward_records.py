@@ -185,7 +185,7 @@ def _values() -> list[Case]:
         _quantity("1e400", "1e400", "1e400"),
         _value("false", '"valueBoolean": false', "value_text", "valueBoolean", "false"),
         _value("0", '"valueInteger": 0', "value", "valueInteger", "0"),
-        _value("two values", '"valueString": "a", "valueInteger": 5', "value", "valueInteger", "5"),
+        _value("two values", '"valueString": "a", "valueInteger": 5', "value_text", "valueString", "a"),
         _value("comparator", '"valueQuantity": {"value": 5, "comparator": "<"}', "comparator", "", "<"),
         Case("components", _between(with_parts, type_="Observation"), "Observation", rows=3),
     ]

@@ -134,22 +134,22 @@ def stage(work: Work, table: Table, wanted: DataFrame, present: DataFrame, now: 
     :param now: the watermark.
     :raises ConflictError: when another run has taken the branch away.
     """
-    from pyspark.sql import functions as F
-
     base = work.began[table.name]
     is_empty = base is None or load.row_count(work.catalog, table, base) == 0
     touched, counts, prune = None, None, "true"
-    changes = wanted.withColumn(OPERATION, F.lit("insert"))
     if not is_empty:
-        changes = work.keep(operations(table, wanted, present), f"{table.name}_changes")
-        counts = {row[OPERATION]: row["count"] for row in changes.groupBy(OPERATION).count().collect()}
-        touched, prune = changes, _prune(table, changes)
+        touched = work.keep(operations(table, wanted, present), f"{table.name}_changes")
+        counts = {row[OPERATION]: row["count"] for row in touched.groupBy(OPERATION).count().collect()}
+        prune = _prune(table, touched)
     start = branches.create(work.spark, work.catalog, table, work.branch, base)
     properties = now.properties()
     stamp(work.spark, properties)
     try:
         # Also with nothing to change: the empty commit carries the watermark, and spares the next run this work.
-        load.conform(work.spark, table, changes, prune, work.branch)
+        if touched is None:
+            load.fill(table, wanted, work.branch)
+        else:
+            load.conform(work.spark, table, touched, prune, work.branch)
     finally:
         unstamp(work.spark, properties)
     made = load.head(work.catalog, table, work.branch)

@@ -88,6 +88,19 @@ def conform(
     _merge(spark, source, lambda view: schema.conform_statement(table, view, prune, branch))
 
 
+def fill(table: Table, source: DataFrame, branch: str) -> None:
+    """Add rows to a branch of a table that has none.
+
+    An append conflicts with nothing: two runs would both commit. Nobody else writes this branch, and main is compared
+    with what it was when the branch takes its place; so the rows need not be joined to a table that is empty.
+
+    :param table: the target.
+    :param source: its columns, one row a key.
+    :param branch: a branch of this run's own.
+    """
+    source.select(*table.column_names).writeTo(schema.on_branch(table, branch)).append()
+
+
 def _merge(spark: SparkSession, source: DataFrame, statement: Any) -> None:
     view = "lakehouse_merge_source"
     source.createOrReplaceTempView(view)

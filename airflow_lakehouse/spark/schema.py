@@ -47,6 +47,15 @@ def qualified(table: Table) -> str:
     return f"{CATALOG_NAME}.{table.namespace}.{table.name}"
 
 
+def on_branch(table: Table, branch: str) -> str:
+    """Return the name of a branch of a table as Spark SQL wants it.
+
+    :param table: the table.
+    :param branch: the branch.
+    """
+    return f"{qualified(table)}.`branch_{branch}`"
+
+
 def properties(table: Table) -> dict[str, str]:
     """Return the Iceberg properties a table is created with.
 
@@ -83,7 +92,7 @@ def conform_statement(table: Table, source: str, prune: str = "true", branch: st
     :param prune: as for :func:`insert_new_statement`.
     :param branch: branch that is written, and compared with; None for main.
     """
-    target = f"{qualified(table)}.`branch_{branch}`" if branch else qualified(table)
+    target = on_branch(table, branch) if branch else qualified(table)
     updates = ", ".join(f"t.`{name}` = s.`{name}`" for name in table.column_names)
     return (
         f"MERGE INTO {target} AS t USING {source} AS s ON {prune} AND {_same(table.key)}\n"

@@ -26,7 +26,7 @@ POINTS: Final[dict[str, tuple[Any, str]]] = {
     "written down": (Ledger, "claim"),
     "merged": (load, "insert_new"),
     "counted": (reconcile, "check_bronze"),
-    "conformed": (load, "conform"),
+    "conformed": (load, "head"),
     "published": (branches, "publish"),
 }
 """Step after which a run dies."""

@@ -99,7 +99,7 @@ def test_two_runs_over_the_same_files(
     assert filled == [21]
 
     counted.clear()
-    with meeting("conform", monkeypatch):
+    with meeting("head", monkeypatch):
         both(lambda: to_silver(profile), lambda: to_silver(profile))
     assert counted, "the two did not meet"
     assert compare(profile, expected) == NOTHING

@@ -63,9 +63,7 @@ def cut_bundle(text: str) -> Iterator[Record | Rejected]:
     if not entries and rest is None:
         yield Record(0, _bytes(text))
     known = _full_urls(entry for entry in entries if not isinstance(entry, Rejected))
-    made_at = (
-        _made_at(text) if any(not isinstance(entry, Rejected) and not entry.resource for entry in entries) else None
-    )
+    made_at = _made_at(text) if any(not isinstance(entry, Rejected) and _deletes(entry) for entry in entries) else None
     for number, entry in enumerate(entries, 1):
         if isinstance(entry, Rejected):
             yield entry
@@ -111,7 +109,7 @@ def _entry(number: int, text: str, span: Span) -> _Entry | Rejected:
 
 
 def _record(number: int, text: str, entry: _Entry, known: dict[str, str], made_at: str | None) -> Record | Rejected:
-    if entry.resource is None:
+    if entry.resource is None or _deletes(entry):
         return _deleted(number, _bytes(entry.place.of(text)), entry.content, made_at)
     body_text = entry.resource.of(text)
     attributes: dict[str, str] = {}
@@ -123,6 +121,11 @@ def _record(number: int, text: str, entry: _Entry, known: dict[str, str], made_a
     if own:
         attributes[FULL_URL_ID] = own
     return Record(number, _bytes(body_text), attributes=attributes or None)
+
+
+def _deletes(entry: _Entry) -> bool:
+    """Tell whether an entry takes a resource away; it may say once more what that was."""
+    return entry.resource is None or _deleted_url(entry.content) is not None
 
 
 def _deleted(number: int, body: bytes, content: dict[str, Any], made_at: str | None) -> Record | Rejected:

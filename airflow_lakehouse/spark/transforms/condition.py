@@ -20,6 +20,11 @@ SCHEMA: Final = (
 )
 CODE_SYSTEMS: Final = ("http://snomed.info/sct", "http://hl7.org/fhir/sid/icd-10-cm", "http://hl7.org/fhir/sid/icd-10")
 """Preferred code systems, the best first."""
+_TIMES: Final = {
+    "onset": "coalesce(r.onsetDateTime, r.onsetPeriod.start)",
+    "abatement": "coalesce(r.abatementDateTime, r.abatementPeriod.start)",
+    "recorded": "r.recordedDate",
+}
 _REFERENCES: Final = {"subject": "r.subject", "encounter": "r.encounter"}
 
 
@@ -30,8 +35,6 @@ def conditions(rows: DataFrame) -> DataFrame:
     :return: the same rows with the columns of silver_fct_condition added.
     """
     coding = fhir.preferred_coding("r.code", CODE_SYSTEMS)
-    onset = "coalesce(r.onsetDateTime, r.onsetPeriod.start)"
-    abatement = "coalesce(r.abatementDateTime, r.abatementPeriod.start)"
     columns = {
         "condition_id": "resource_id",
         "patient_id": references.named_id("subject", "Patient"),
@@ -42,21 +45,20 @@ def conditions(rows: DataFrame) -> DataFrame:
         "codings": "r.code.coding",
         "clinical_status": "get(r.clinicalStatus.coding, 0).code",
         "verification_status": "get(r.verificationStatus.coding, 0).code",
-        **times.time_columns("onset_time", "onset", onset, f"coalesce({onset}, {_otherwise('onset')})"),
-        **times.time_columns(
-            "abatement_time", "abatement", abatement, f"coalesce({abatement}, {_otherwise('abatement')})"
-        ),
-        **times.time_columns("recorded_time", "recorded", "r.recordedDate"),
+        **times.time_columns("onset_time", "onset", _said("onset")),
+        **times.time_columns("abatement_time", "abatement", _said("abatement")),
+        **times.time_columns("recorded_time", "recorded"),
     }
     flags = fhir.flags(
-        (times.not_a_time(onset, abatement, "r.recordedDate"), times.BAD_TIME),
+        (times.not_a_time(*_TIMES), times.BAD_TIME),
         (references.is_bad(*_REFERENCES), references.BAD_REFERENCE),
         (fhir.entered_in_error("get(r.verificationStatus.coding, 0).code"), fhir.ENTERED_IN_ERROR),
     )
-    read = references.with_references(fhir.read_body(rows, SCHEMA), _REFERENCES)
+    read = references.with_references(times.with_times(fhir.read_body(rows, SCHEMA), _TIMES), _REFERENCES)
     return with_columns(read, rows, {**columns, **{name: name for name in _REFERENCES}}, flags)
 
 
-def _otherwise(element: str) -> str:
-    """Return what an element may be that is no time, in FHIR's order."""
-    return f"r.{element}String, {fhir.as_sent(f'r.{element}Age')}, {fhir.as_sent(f'r.{element}Range')}"
+def _said(element: str) -> str:
+    """Return an element as it was sent: a time, or what it may be that is none, in FHIR's order."""
+    others = f"r.{element}String, {fhir.as_sent(f'r.{element}Age')}, {fhir.as_sent(f'r.{element}Range')}"
+    return f"coalesce({_TIMES[element]}, {others})"

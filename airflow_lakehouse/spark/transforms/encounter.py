@@ -17,6 +17,7 @@ SCHEMA: Final = (
 )
 REVERSED_PERIOD: Final = "REVERSED_PERIOD"
 """Flag: the period ends before it starts."""
+_PERIOD: Final = {"period_start": "r.period.start", "period_end": "r.period.`end`"}
 _SECONDS_PER_HOUR: Final = 3600.0
 _REFERENCES: Final = {
     "subject": "r.subject",
@@ -31,12 +32,10 @@ def encounters(rows: DataFrame) -> DataFrame:
     :param rows: rows of bronze_fhir_encounter.
     :return: the same rows with the columns of silver_fct_encounter added.
     """
-    start, end = times.instant("r.period.start"), times.instant("r.period.`end`")
-    seconds = f"(unix_micros({end}) - unix_micros({start})) / 1e6D"
+    start, end = (times.time_columns(stem, stem) for stem in _PERIOD)
+    seconds = f"(unix_micros({end['period_end']}) - unix_micros({start['period_start']})) / 1e6D"
     # A day has no hours: the stay of a patient who left "on the 3rd" is not known to the hour.
-    exact = " AND ".join(
-        f"({times.precision(text)}) IN ('second', 'fraction')" for text in ("r.period.start", "r.period.`end`")
-    )
+    exact = " AND ".join(map(times.is_exact, _PERIOD))
     coding = fhir.preferred_coding("get(r.type, 0)", ())
     columns = {
         "encounter_id": "resource_id",
@@ -47,17 +46,17 @@ def encounters(rows: DataFrame) -> DataFrame:
         "class_text": "r.class.display",
         "type_code": f"{coding}.code",
         "type_text": fhir.concept_text("get(r.type, 0)", coding),
-        **times.time_columns("period_start", "period_start", "r.period.start"),
-        **times.time_columns("period_end", "period_end", "r.period.`end`"),
+        **start,
+        **end,
         "length_of_stay_hours": f"CASE WHEN {exact} AND {seconds} >= 0 THEN {seconds} / {_SECONDS_PER_HOUR}D END",
         "part_of_id": references.named_id("part_of", "Encounter"),
         "service_provider_id": references.named_id("service_provider", "Organization"),
     }
     flags = fhir.flags(
-        (times.not_a_time("r.period.start", "r.period.`end`"), times.BAD_TIME),
-        (times.is_reversed("r.period.start", "r.period.`end`"), REVERSED_PERIOD),
+        (times.not_a_time(*_PERIOD), times.BAD_TIME),
+        (times.is_reversed(*_PERIOD), REVERSED_PERIOD),
         (references.is_bad(*_REFERENCES), references.BAD_REFERENCE),
         (fhir.entered_in_error("r.status"), fhir.ENTERED_IN_ERROR),
     )
-    read = references.with_references(fhir.read_body(rows, SCHEMA), _REFERENCES)
+    read = references.with_references(times.with_times(fhir.read_body(rows, SCHEMA), _PERIOD), _REFERENCES)
     return with_columns(read, rows, {**columns, **{name: name for name in _REFERENCES}}, flags)

@@ -73,21 +73,13 @@ def observations(rows: DataFrame) -> DataFrame:
         "encounter_id": references.named_id("encounter", "Encounter"),
         "status": "r.status",
         "category": "get(filter(flatten(transform(r.category, c -> c.coding)), c -> c.code IS NOT NULL), 0).code",
-        "obs_time": "as_instant",
-        "obs_time_text": "time_text",
-        **times.time_details("obs_time", "time_text", "precise", "as_instant"),
+        **times.time_columns("obs_time", "obs_time"),
         "obs_time_source": f"CASE {source} END",
         "parts": f"concat(array({_own_part()}), {_components()})",
     }
-    # One projection after the other, so that the text of a time is matched once and not once a column.
-    read = (
-        fhir.read_body(rows, SCHEMA)
-        .selectExpr("*", f"{time} AS time_text")
-        .selectExpr("*", f"{times.instant('time_text')} AS as_instant")
-        .selectExpr("*", f"{times.precision('time_text', 'as_instant')} AS precise")
-    )
+    read = times.with_times(fhir.read_body(rows, SCHEMA), {"obs_time": time})
     flags = fhir.flags(
-        ("time_text IS NOT NULL AND precise IS NULL", times.BAD_TIME),
+        (times.not_a_time("obs_time"), times.BAD_TIME),
         (references.is_bad(*_REFERENCES), references.BAD_REFERENCE),
         (fhir.entered_in_error("r.status"), fhir.ENTERED_IN_ERROR),
     )

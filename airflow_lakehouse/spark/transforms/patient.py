@@ -45,7 +45,7 @@ def patients(rows: DataFrame) -> DataFrame:
         "birth_date_low": times.first_day("r.birthDate"),
         "birth_date_high": times.last_day("r.birthDate"),
         "deceased": "coalesce(r.deceasedBoolean, CASE WHEN r.deceasedDateTime IS NOT NULL THEN true END)",
-        **times.time_columns("deceased_time", "deceased_time", "r.deceasedDateTime"),
+        **times.time_columns("deceased_time", "deceased_time"),
         "race": _us_core("us-core-race"),
         "ethnicity": _us_core("us-core-ethnicity"),
         "birth_sex": f"try_element_at(filter(r.extension, e -> e.url = '{_US_CORE}/us-core-birthsex'), 1).valueCode",
@@ -58,11 +58,12 @@ def patients(rows: DataFrame) -> DataFrame:
         "replaced_by": references.named_id("replacement", "Patient"),
     }
     flags = fhir.flags(
-        (times.not_a_time("r.deceasedDateTime"), times.BAD_TIME),
+        (times.not_a_time("deceased_time"), times.BAD_TIME),
         (f"r.birthDate IS NOT NULL AND ({times.date_precision('r.birthDate')}) IS NULL", times.BAD_TIME),
         (references.is_bad("replacement"), references.BAD_REFERENCE),
     )
-    read = references.with_references(fhir.read_body(rows, SCHEMA), {"replacement": replaced})
+    read = times.with_times(fhir.read_body(rows, SCHEMA), {"deceased_time": "r.deceasedDateTime"})
+    read = references.with_references(read, {"replacement": replaced})
     return with_columns(read, rows, columns, flags)
 
 

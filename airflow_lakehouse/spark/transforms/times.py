@@ -6,9 +6,14 @@ date never becomes the first of January: https://hl7.org/fhir/R4/datatypes.html#
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.parsers.fhir.lift import END, IN_RANGE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pyspark.sql import DataFrame
 
 BAD_TIME: Final = "BAD_TIME"
 """Flag: a date or time is not one; the column is null, the text is kept."""
@@ -129,48 +134,68 @@ def offset(text: str, precise: str) -> str:
     return f"CASE WHEN {precise} IN ('second', 'fraction') THEN {last} END"
 
 
-def time_columns(name: str, stem: str, text: str, said: str = "") -> dict[str, str]:
+def with_times(read: DataFrame, texts: Mapping[str, str]) -> DataFrame:
+    """Add text, instant and precision of dateTimes, for :func:`time_columns`, :func:`not_a_time` and the like.
+
+    One projection after the other: what is built on them matches every text once, and not once a column.
+
+    :param read: rows with ``r``.
+    :param texts: what the names of a time's columns begin with, to the SQL expression of its text.
+    """
+    stems = list(texts)
+    said = read.selectExpr("*", *(f"{sql} AS {_text(stem)}" for stem, sql in texts.items()))
+    told = said.selectExpr("*", *(f"{instant(_text(stem))} AS {_instant(stem)}" for stem in stems))
+    return told.selectExpr("*", *(f"{precision(_text(stem), _instant(stem))} AS {_precise(stem)}" for stem in stems))
+
+
+def time_columns(name: str, stem: str, said: str = "") -> dict[str, str]:
     """Return the instant of a dateTime, and what silver keeps beside it.
 
     :param name: of the column with the instant.
-    :param stem: what the names of the others begin with.
-    :param text: SQL expression of the text.
+    :param stem: of a time from :func:`with_times`; what the names of the others begin with.
     :param said: SQL expression of what was sent, where that may be something else than a dateTime.
     """
-    as_instant, precise = f"({instant(text)})", f"({precision(text)})"
+    told = (_text(stem), _precise(stem), _instant(stem))
     return {
-        name: as_instant,
-        f"{stem}_text": said or text,
-        **time_details(stem, text, precise, as_instant),
+        name: _instant(stem),
+        f"{stem}_text": said or _text(stem),
+        f"{stem}_precision": _precise(stem),
+        f"{stem}_offset": offset(_text(stem), _precise(stem)),
+        f"{stem}_low": earliest(*told),
+        f"{stem}_high": latest(*told),
     }
 
 
-def time_details(stem: str, text: str, precise: str, as_instant: str) -> dict[str, str]:
-    """Return precision, offset and bounds of a dateTime.
+def is_exact(stem: str) -> str:
+    """Return the condition that a time is known to the second.
 
-    :param stem: what their names begin with.
-    :param text: SQL expression of the text.
-    :param precise: SQL expression of its precision.
-    :param as_instant: SQL expression of its instant.
+    :param stem: of a time from :func:`with_times`.
     """
-    return {
-        f"{stem}_precision": precise,
-        f"{stem}_offset": offset(text, precise),
-        f"{stem}_low": earliest(text, precise, as_instant),
-        f"{stem}_high": latest(text, precise, as_instant),
-    }
+    return f"{_precise(stem)} IN ('second', 'fraction')"
+
+
+def _text(stem: str) -> str:
+    return f"_{stem}_said"
+
+
+def _instant(stem: str) -> str:
+    return f"_{stem}_at"
+
+
+def _precise(stem: str) -> str:
+    return f"_{stem}_precise"
 
 
 def _date_part(text: str) -> str:
     return f"CASE WHEN {text} RLIKE '^{_YEAR}(?:-[0-9]{{2}}){{0,2}}{END}' THEN {text} END"
 
 
-def not_a_time(*texts: str) -> str:
+def not_a_time(*stems: str) -> str:
     """Return the condition that one of these texts is there and tells no time.
 
-    :param texts: SQL expressions.
+    :param stems: of times from :func:`with_times`.
     """
-    return " OR ".join(f"({text} IS NOT NULL AND ({precision(text)}) IS NULL)" for text in texts)
+    return " OR ".join(f"({_text(stem)} IS NOT NULL AND {_precise(stem)} IS NULL)" for stem in stems)
 
 
 def is_reversed(start: str, end: str) -> str:
@@ -179,12 +204,13 @@ def is_reversed(start: str, end: str) -> str:
     A period that ends on a day ends with it: https://hl7.org/fhir/R4/datatypes.html#Period. Two dates are told by
     their days alone, for whoever wrote them was in one place.
 
-    :param start: SQL expression of its start.
-    :param end: SQL expression of its end.
+    :param start: stem of its start, a time from :func:`with_times`.
+    :param end: stem of its end.
     """
-    high = latest(end, f"({precision(end)})", f"({instant(end)})")
-    low = earliest(start, f"({precision(start)})", f"({instant(start)})")
+    first, last = _text(start), _text(end)
+    high = latest(last, _precise(end), _instant(end))
+    low = earliest(first, _precise(start), _instant(start))
     return (
-        f"CASE WHEN length({start}) <= {_DAY_LENGTH} AND length({end}) <= {_DAY_LENGTH}"
-        f" THEN {last_day(end)} < {first_day(start)} ELSE {high} < {low} END"
+        f"CASE WHEN length({first}) <= {_DAY_LENGTH} AND length({last}) <= {_DAY_LENGTH}"
+        f" THEN {last_day(last)} < {first_day(first)} ELSE {high} < {low} END"
     )

@@ -209,7 +209,7 @@ def _bundle(text: str, bundle: dict[str, Any]) -> Iterator[Occurrence]:
     for number, (content, span) in enumerate(entries, 1):
         if not isinstance(content, dict):
             yield Occurrence(number, reason=reasons.NOT_AN_OBJECT)
-        elif "resource" in content:
+        elif "resource" in content and not _is_deletion(content):
             place = next(start for name, start in _members(span, 0) if name == "resource")
             exact = span[place : _read(span, place)[1]]
             yield _resource(number, content["resource"], exact, urns, _without_urn(content.get("fullUrl")))
@@ -237,6 +237,11 @@ def _deletion(number: int, bundle: dict[str, Any], entry: dict[str, Any], text: 
         last_updated=response.get("lastModified") or made,
         deleted=True,
     )
+
+
+def _is_deletion(entry: dict[str, Any]) -> bool:
+    request = entry.get("request")
+    return isinstance(request, dict) and request.get("method") == "DELETE"
 
 
 def _resource(

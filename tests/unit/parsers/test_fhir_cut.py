@@ -162,6 +162,10 @@ DAMAGED: dict[str, tuple[str | bytes, list[tuple[int, str]]]] = {
         b" ".join((NO_ARRAY[0], _bundle(f'{{"resource":{B}}}'), NO_ARRAY[1])),
         [(1, "+"), (2, "NOT_AN_OBJECT"), (3, "+"), (4, "NOT_AN_OBJECT")],
     ),
+    "a deletion that says what it deletes": (
+        _bundle(f'{{"resource":{A},"request":{{"method":"DELETE","url":"Patient/a"}}}}', f'{{"resource":{B}}}'),
+        [(1, "deleted"), (2, "+")],
+    ),
     "a time of deletion that no text can hold": (
         _bundle(r'{"request":{"method":"DELETE","url":"Patient/a_b"},"response":{"lastModified":"\ud800"}}'),
         [(1, "deleted")],
