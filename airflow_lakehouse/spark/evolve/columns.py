@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark.create import iceberg_schema
 from airflow_lakehouse.spark.evolve import fields
-from airflow_lakehouse.spark.evolve.changes import ADD, RENAME, REORDER
+from airflow_lakehouse.spark.evolve.changes import ADD, RENAME
 
 if TYPE_CHECKING:
     from pyiceberg.types import NestedField
@@ -63,6 +63,11 @@ def _conform_all(draft: Draft, steps: fields.Steps, present: dict[str, NestedFie
 
 def _find(draft: Draft, column: Column, present: dict[str, NestedField]) -> str | None:
     """Return the name a column has in the table: the declared one where it is new; None where that is refused."""
+    alike = next((name for name in present if name.lower() == column.name != name), None)
+    if alike is not None:
+        # Spark tells names apart by letters alone, and could read neither.
+        draft.refuse(column.name, f"differs from column {alike!r} of the table in capitals alone", _BY_HAND)
+        return None
     known = [name for name in (column.name, *column.earlier_names) if name in present]
     if len(known) > 1:
         # The values may be in either, or some in each: an older release may have run since, or somebody added one.
@@ -72,14 +77,7 @@ def _find(draft: Draft, column: Column, present: dict[str, NestedField]) -> str 
             f"one of them: {_BY_HAND}, or take the earlier name out of the declaration, and both stay",
         )
         return None
-    if known:
-        return known[0]
-    alike = next((name for name in present if name.lower() == column.name), None)
-    if alike is not None:
-        # Spark tells names apart by letters alone, and could then read neither.
-        draft.refuse(column.name, f"differs from column {alike!r} of the table in capitals alone", _BY_HAND)
-        return None
-    return column.name
+    return known[0] if known else column.name
 
 
 def _add(draft: Draft, steps: fields.Steps, wanted: NestedField) -> None:
@@ -113,6 +111,4 @@ def _put_in_order(draft: Draft, steps: fields.Steps, present: dict[str, NestedFi
         return
     new = [there for there in known.values() if there not in present]
     moved = fields.put_in_order(steps, (), [*present, *new], list(known.values()))
-    names = [name for name, there in known.items() if there in moved and there in present]
-    if names:
-        draft.change(REORDER, ", ".join(names), "to where the declaration has it")
+    fields.reordered(draft, [draft.shown((there,)) for there in moved if there in present])

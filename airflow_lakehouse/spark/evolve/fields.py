@@ -6,7 +6,7 @@ from collections.abc import Callable
 from operator import methodcaller
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.evolve.changes import ADD, ALLOW_NULL, REQUIRE, WIDEN
+from airflow_lakehouse.spark.evolve.changes import ADD, ALLOW_NULL, REORDER, REQUIRE, WIDEN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -127,26 +127,37 @@ def _conform_members(draft: Draft, steps: Steps, path: Path, types: tuple[Struct
     if present.keys() <= wanted.keys():
         order = [*present, *(name for name in wanted if name not in present)]
         # Not for looks: Spark compares structs by the places of their members.
-        put_in_order(steps, path, order, list(wanted))
+        moved = [name for name in put_in_order(steps, path, order, list(wanted)) if name in present]
+        reordered(draft, [draft.shown((*path, name)) for name in moved])
 
 
-def put_in_order(steps: Steps, path: Path, order: Sequence[str], wanted: Sequence[str]) -> set[str]:
+def put_in_order(steps: Steps, path: Path, order: Sequence[str], wanted: Sequence[str]) -> list[str]:
     """Stage the order of some fields. Others among them stay where they are.
 
     :param steps: what is to be staged.
     :param path: what they are in; empty for columns.
     :param order: all fields, in the order they have.
     :param wanted: the declared ones, in the order they should have.
-    :return: the fields that were moved.
+    :return: the fields that are moved.
     """
-    moved = set()
+    moved = []
     for name, before, after in _moves(order, wanted):
         if before:
             steps.append(methodcaller("move_before", (*path, name), (*path, before)))
         else:
             steps.append(methodcaller("move_after", (*path, name), (*path, after)))
-        moved.add(name)
+        moved.append(name)
     return moved
+
+
+def reordered(draft: Draft, names: Sequence[str]) -> None:
+    """Note what was there and is moved.
+
+    :param draft: the plan.
+    :param names: may be none.
+    """
+    if names:
+        draft.change(REORDER, ", ".join(names), "to where the declaration has it")
 
 
 def _moves(order: Sequence[str], wanted: Sequence[str]) -> Iterator[tuple[str, str, str]]:

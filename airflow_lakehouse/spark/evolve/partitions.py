@@ -29,6 +29,9 @@ def stage(draft: Draft) -> None:
 
     :param draft: the plan, its columns staged.
     """
+    if draft.refused:
+        # Its columns are not staged as declared, and some would look dropped.
+        return
     metadata = draft.metadata
     present = {_key(field): field for field in metadata.spec().fields if str(field.transform) != "void"}
     declared = _declared(draft)
@@ -65,10 +68,8 @@ def _key(field: PartitionField) -> _Key:
 
 
 def _declared(draft: Draft) -> dict[_Key, Partition]:
-    schema = draft.schema
-    # A column that was refused is not there; that is said already.
-    here = [one for one in draft.declared.partitions if one.column in schema.column_names]
-    return {(schema.find_field(one.column).field_id, str(transform_of(one))): one for one in here}
+    find = draft.schema.find_field
+    return {(find(one.column).field_id, str(transform_of(one))): one for one in draft.declared.partitions}
 
 
 def _source(metadata: TableMetadata, field: PartitionField) -> str:

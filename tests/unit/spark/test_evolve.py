@@ -191,6 +191,11 @@ def test_columns_and_members_come_in_the_declared_order(catalog: Catalog) -> Non
     assert list(row["parts"][0].items()) == [("weight", 7), ("colour", None), ("name", "leg")]
     assert list(row["owner"].items()) == [("since", None), ("name", "x"), ("kind", "person")]
     assert evolve(catalog, [wanted]) == []
+    turned = replace(
+        wanted, columns=(*wanted.columns[:-1], replace(owner, type="struct<name:string,kind:string,since:date>"))
+    )
+    assert changes(evolve(catalog, [turned])) == [("reorder", "owner.since")]
+    assert list(rows(catalog)[0]["owner"]) == ["name", "kind", "since"]
 
 
 @pytest.mark.parametrize(
