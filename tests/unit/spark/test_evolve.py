@@ -246,6 +246,19 @@ def test_what_a_column_was_must_be_clear(catalog: Catalog) -> None:
         evolve(catalog, [both])
     with pytest.raises(TableContractError, match="'colour' differs from column 'Colour'"):
         evolve(catalog, [having(Column("colour", "string", "Its colour"))])
+    with at(catalog).update_schema() as update:
+        update.add_column("Price", StringType())
+    with pytest.raises(TableContractError, match="'price' differs from column 'Price'"):
+        evolve(catalog, [TABLE])
+
+
+def test_an_identifier_field_is_never_null(catalog: Catalog) -> None:
+    """Somebody has made a column one of Iceberg's identifier fields: other engines could not open the table."""
+    with at(catalog).update_schema() as update:
+        update.set_identifier_fields("id", "size")
+    assert evolve(catalog, [TABLE]) == []
+    with pytest.raises(TableContractError, match="'size' is one of the table's identifier fields"):
+        evolve(catalog, [having(replace(SIZE, required=False))])
 
 
 def test_nothing_is_written_where_one_table_is_refused(catalog: Catalog) -> None:
