@@ -11,7 +11,7 @@
     │   ├── TableNotFoundError    no such table in this warehouse
     │   ├── SnapshotNotFoundError no such run, tag or time, or its snapshots are gone
     │   └── DownstreamAheadError  a rollback would leave a table ahead of what it reads
-    ├── TableContractError        a table definition contradicts itself
+    ├── TableContractError        a table definition contradicts itself, or a table cannot become what it says
     ├── ParserError               a parser cannot be loaded, or broke its contract
     ├── TableLostError            the catalog names a table whose metadata file is gone or broken
     ├── EngineError               the Spark engine cannot be started or reached
@@ -100,7 +100,10 @@ class DownstreamAheadError(UsageError):
 
 
 class TableContractError(LakehouseError):
-    """A table definition contradicts itself; raised when the definition is imported."""
+    """A table definition contradicts itself, which is found when it is imported; or a table cannot become what it says.
+
+    Of the latter nothing was written to any table.
+    """
 
 
 class ParserError(LakehouseError):

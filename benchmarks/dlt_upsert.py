@@ -10,7 +10,7 @@ import tempfile
 import time
 from typing import Any
 
-import dlt
+import dlt  # type: ignore[import-not-found]  # in its own environment
 import pyarrow.parquet as pq
 
 KEY = ["source_uri", "source_etag", "source_row", "source_entry"]
@@ -40,9 +40,7 @@ def main(catalog: str, warehouse: str, name: str, new: str, old: str) -> None:
 
 
 def _resource(name: str, path: str, how: Any) -> Any:
-    return dlt.resource(
-        pq.read_table(path), name=name, primary_key=KEY, write_disposition=how, table_format="iceberg"
-    )
+    return dlt.resource(pq.read_table(path), name=name, primary_key=KEY, write_disposition=how, table_format="iceberg")
 
 
 if __name__ == "__main__":

@@ -74,7 +74,9 @@ def _write(folder: Path, count: int) -> None:
     pq.write_table(pa.concat_tables(days), folder / "old.parquet")
 
 
-def _spark_seconds(spark: SparkSession, profile: Profile, folder: Path, table: Table, *, filled: bool, ours: bool) -> float:
+def _spark_seconds(
+    spark: SparkSession, profile: Profile, folder: Path, table: Table, *, filled: bool, ours: bool
+) -> float:
     create_table(load_pyiceberg(profile), table)
     if filled:
         spark.read.parquet(f"{folder}/old.parquet").writeTo(schema.qualified(table)).append()
@@ -98,7 +100,15 @@ def _dlt_python(scratch: Path) -> Path:
 def _dlt_seconds(python: Path, profile: Profile, folder: Path, name: str, *, filled: bool) -> float:
     script = Path(__file__).parent / "dlt_upsert.py"
     old = folder / "old.parquet" if filled else "-"
-    command = [python, script, profile.catalog_file, profile.warehouse_dir, name, folder / "new.parquet", old]
+    command: list[str | Path] = [
+        python,
+        script,
+        profile.catalog_file,
+        profile.warehouse_dir,
+        name,
+        folder / "new.parquet",
+        old,
+    ]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])
 

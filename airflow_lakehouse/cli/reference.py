@@ -171,7 +171,8 @@ def _checks(table: Table) -> str:
 
 
 def _meaning(column: Column) -> str:
-    return f"{column.doc} (a row of `{column.refers_to}`)" if column.refers_to else column.doc
+    refers = f" (a row of `{column.refers_to}`)" if column.refers_to else ""
+    return f"{column.doc}{refers}{f' (was {_names(column.earlier_names)})' if column.earlier_names else ''}"
 
 
 def _names(names: tuple[str, ...]) -> str:

@@ -58,7 +58,9 @@ def read_rows(profile: Profile, name: str, limit: int | None = None, as_of: str 
     snapshot = resolve(catalog, as_of).snapshot(table)
     if snapshot is None:
         return []
-    rows: list[dict[str, Any]] = table.scan(limit=limit, snapshot_id=snapshot.snapshot_id).to_arrow().to_pylist()
+    # What was, under the names of then; what is, under those of now, also where nothing was written since.
+    then = snapshot.snapshot_id if as_of is not None else None
+    rows: list[dict[str, Any]] = table.scan(limit=limit, snapshot_id=then).to_arrow().to_pylist()
     return rows
 
 

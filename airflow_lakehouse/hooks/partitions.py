@@ -1,4 +1,4 @@
-"""Look at one partition of an Iceberg table, in its metadata alone: no data file is opened."""
+"""Look at one partition of an Iceberg table, in its metadata: data files are opened only where they hold others too."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from pyiceberg.catalog import Catalog
     from pyiceberg.expressions import BooleanExpression
+    from pyiceberg.table import FileScanTask
     from pyiceberg.table import Table as IcebergTable
 
     from airflow_lakehouse.profile import Profile
@@ -27,7 +28,8 @@ class PartitionFinding:
     :param partition: column to value, as asked for.
     :param snapshot_id: snapshot that was read; None where there is no table or it is empty.
     :param snapshot_time: when that snapshot was committed, ISO 8601.
-    :param rows: rows in the partition's data files, less those its delete files name.
+    :param rows: rows in the partition's data files, less those its delete files name; in files that hold others too,
+        as those from before the table was partitioned so, the rows of the partition.
     :param files: data files of the partition.
     """
 
@@ -102,23 +104,29 @@ def look_at(catalog: Catalog, table: str, partition: Mapping[str, Any]) -> Parti
     if found is None or snapshot is None:
         return PartitionFinding(table, dict(partition))
     check_columns(table, partition, _columns_of(found))
-    rows, deletes, files = 0, {}, 0
-    for task in _plan(found, partition):
-        files += 1
-        rows += task.file.record_count
-        # One delete file may belong to several data files; it counts once.
-        deletes.update({delete.file_path: delete.record_count for delete in task.delete_files})
+    tasks = _plan(found, partition)
     return PartitionFinding(
         table,
         dict(partition),
         snapshot.snapshot_id,
         datetime.fromtimestamp(snapshot.timestamp_ms / 1000, UTC).isoformat(),
-        max(0, rows - sum(deletes.values())),
-        files,
+        _rows(found, partition, tasks),
+        len(tasks),
     )
 
 
-def _plan(table: IcebergTable, partition: Mapping[str, Any]) -> Any:
+def _rows(table: IcebergTable, partition: Mapping[str, Any], tasks: list[FileScanTask]) -> int:
+    from pyiceberg.expressions import AlwaysTrue
+
+    if any(task.residual != AlwaysTrue() for task in tasks):
+        # A file of an earlier partition spec holds rows of other partitions too: these columns of it must be read.
+        return int(table.scan(row_filter=_filter(partition), selected_fields=tuple(partition)).count())
+    # One delete file may belong to several data files; it counts once.
+    deletes = {delete.file_path: delete.record_count for task in tasks for delete in task.delete_files}
+    return max(0, sum(task.file.record_count for task in tasks) - sum(deletes.values()))
+
+
+def _plan(table: IcebergTable, partition: Mapping[str, Any]) -> list[FileScanTask]:
     try:
         return list(table.scan(row_filter=_filter(partition)).plan_files())
     except (ValueError, TypeError) as error:

@@ -47,6 +47,21 @@ def load_pyiceberg(profile: Profile) -> Catalog:
     return load_catalog(CATALOG_NAME, type="sql", uri=_sqlite_uri(profile), **properties)
 
 
+def find_catalog(profile: Profile) -> Catalog | None:
+    """Open the catalog, or return None where a local warehouse is still to be made. Nothing is written.
+
+    :param profile: the lakehouse.
+    :raises ConfigurationError: when a local warehouse can be neither opened nor made in its directory.
+    """
+    if profile.catalog == "sqlite":
+        _check_directory(profile.warehouse_dir)
+        if profile.warehouse_dir.is_dir():
+            _check_is_warehouse(profile)
+        if not profile.catalog_file.is_file() or not profile.catalog_file.stat().st_size:
+            return None
+    return load_pyiceberg(profile)
+
+
 def _sqlite_uri(profile: Profile) -> str:
     # Left to itself, Python's driver gives up after five seconds.
     return f"sqlite:///{profile.catalog_file}?timeout={BUSY_MILLISECONDS // 1000}"
@@ -61,8 +76,7 @@ def create_local_catalog(profile: Profile) -> None:
     if profile.catalog != "sqlite":
         return
     directory = profile.warehouse_dir
-    if directory.exists() and not directory.is_dir():
-        raise ConfigurationError(f"warehouse {directory} is a file", legal="a directory, new or an earlier warehouse")
+    _check_directory(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -83,6 +97,11 @@ def create_local_catalog(profile: Profile) -> None:
         catalog = load_catalog(CATALOG_NAME, type="sql", uri=_sqlite_uri(profile), warehouse=profile.warehouse_uri)
         for namespace in NAMESPACES:
             catalog.create_namespace_if_not_exists(namespace)
+
+
+def _check_directory(directory: Path) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise ConfigurationError(f"warehouse {directory} is a file", legal="a directory, new or an earlier warehouse")
 
 
 @contextmanager

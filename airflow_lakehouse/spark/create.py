@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from airflow_lakehouse.spark import schema
+from airflow_lakehouse.spark import declared
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
     from pyiceberg.partitioning import PartitionSpec
     from pyiceberg.schema import Schema
+    from pyiceberg.transforms import Transform
 
     from airflow_lakehouse.tables import Partition, Table
 
@@ -25,7 +26,7 @@ def create_table(catalog: Catalog, table: Table) -> None:
     :param table: what to create.
     """
     fields = iceberg_schema(table)
-    properties = {**schema.properties(table), "comment": table.grain}
+    properties = {**declared.properties(table), declared.NOTE: declared.note(table)}
     catalog.create_table_if_not_exists(
         table.identifier, fields, partition_spec=partition_spec(table, fields), properties=properties
     )
@@ -59,23 +60,23 @@ def partition_spec(table: Table, fields: Schema) -> PartitionSpec:
 
     return PartitionSpec(
         *(
-            PartitionField(fields.find_field(one.column).field_id, 1000 + number, _transform(one), _field_name(one))
+            PartitionField(fields.find_field(one.column).field_id, 1000 + number, transform_of(one), one.field_name)
             for number, one in enumerate(table.partitions)
         )
     )
 
 
-def _field_name(partition: Partition) -> str:
-    return partition.column if partition.transform == "identity" else f"{partition.column}_{partition.transform}"
+def transform_of(partition: Partition) -> Transform[Any, Any]:
+    """Return the Iceberg transform of a partition field.
 
-
-def _transform(partition: Partition) -> Any:
+    :param partition: the field.
+    """
     from pyiceberg import transforms
 
     if partition.width is not None:
         return transforms.BucketTransform(partition.width)
-    names = {"identity": "Identity", "year": "Year", "month": "Month", "day": "Day"}
-    return getattr(transforms, f"{names[partition.transform]}Transform")()
+    found: Transform[Any, Any] = getattr(transforms, f"{partition.transform.capitalize()}Transform")()
+    return found
 
 
 def _type(type_: str, ids: Any) -> Any:

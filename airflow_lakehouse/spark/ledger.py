@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from airflow_lakehouse.spark import conflicts, ledger_rows
+from airflow_lakehouse.spark import conflicts, ledger_rows, pinned
 from airflow_lakehouse.spark.as_of import Now
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED, QUARANTINED, after, as_row, key_of, waiting
@@ -84,7 +84,7 @@ class Ledger:
         snapshot = (moment or Now()).snapshot(self._table) if self._table else None
         if self._table is None or snapshot is None:
             return []
-        rows: list[Row] = self._table.scan(snapshot_id=snapshot.snapshot_id).to_arrow().to_pylist()
+        rows: list[Row] = pinned.scan(self._table, snapshot).to_arrow().to_pylist()
         return rows
 
     def entries(self, moment: AsOf | None = None) -> dict[Key, Row]:

@@ -16,7 +16,6 @@ from airflow_lakehouse.parsing import SourceFile, load_registry
 from airflow_lakehouse.spark import conflicts, discovery, run_tags
 from airflow_lakehouse.spark.batch import BATCHES
 from airflow_lakehouse.spark.catalog import checkpoint, load_pyiceberg, table_identifiers
-from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.ledger import Entry, Ledger
 from airflow_lakehouse.spark.ledger_rows import DISCOVERED, as_row, waiting
 from airflow_lakehouse.spark.load import ensure_tables
@@ -79,7 +78,6 @@ def rebuild(profile: Profile) -> dict[str, int]:
     registry = load_registry(profile.parsers)
     catalog = load_pyiceberg(profile)
     ensure_tables(catalog, registry.tables.values())
-    evolve(catalog, ops.TABLES)
     # Of what another run writes down or loads meanwhile, this knows nothing until it looks again.
     wanted = conflicts.retried(lambda: _rebuild(catalog, registry), ops.INGESTED_FILES.name)
     checkpoint(profile)

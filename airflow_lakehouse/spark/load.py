@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_lakehouse.exceptions import ConflictError
 from airflow_lakehouse.spark import schema
 from airflow_lakehouse.spark.catalog import find_table
-from airflow_lakehouse.spark.create import create_table
+from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.files import STAGED
 from airflow_lakehouse.tables import ALL
 
@@ -42,25 +42,16 @@ class Change:
 
 
 def ensure_tables(catalog: Catalog, more: Iterable[Table] = ()) -> None:
-    """Create the tables that do not exist, so that readers of an early lakehouse find empty tables, not errors.
+    """Make every table as it is declared: those that do not exist too, so that readers find empty tables, not errors.
+
+    To be done before anything is read by the names of today, and for all tables, whichever a job writes to: a release
+    that one of them refuses must not have half arrived.
 
     :param catalog: the catalog.
     :param more: tables of outside parsers.
+    :raises TableContractError: when a table cannot become what is declared; then nothing was written to any.
     """
-    for table in missing_tables(catalog, more):
-        catalog.create_namespace_if_not_exists(table.namespace)
-        create_table(catalog, table)
-
-
-def missing_tables(catalog: Catalog, more: Iterable[Table] = ()) -> list[Table]:
-    """Return the tables that do not exist yet.
-
-    :param catalog: the catalog.
-    :param more: tables of outside parsers.
-    """
-    present = {name for space in catalog.list_namespaces() for name in map(".".join, catalog.list_tables(space))}
-    wanted = {table.identifier: table for table in (*ALL, *more)}
-    return [table for name, table in wanted.items() if name not in present]
+    evolve(catalog, (*ALL, *more))
 
 
 def insert_new(spark: SparkSession, table: Table, source: DataFrame, prune: str = "true") -> None:

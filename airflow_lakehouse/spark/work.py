@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from airflow_lakehouse.spark import delta, load, schema
+from airflow_lakehouse.spark import delta, load, pinned, schema
+from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.tables.bronze import FILE_KEY
 
 if TYPE_CHECKING:
@@ -78,9 +79,11 @@ class Work:
         return self.spark.table(schema.qualified(table))
 
     def _at(self, table: Table, snapshot: int | None) -> DataFrame:
-        if snapshot is None:
+        found = None if snapshot is None else find_table(self.catalog, table.identifier)
+        if snapshot is None or found is None:
             return self.hidden(self._now(table).where("false"))
-        return self.hidden(self.spark.read.option("versionAsOf", str(snapshot)).table(schema.qualified(table)))
+        # Those that are declared: a column somebody has added might be called as one that a transform makes.
+        return self.hidden(pinned.rows(self.spark, found, snapshot).select(*table.column_names))
 
     def hidden(self, rows: DataFrame) -> DataFrame:
         """Return rows of bronze with the ids that silver has for them.

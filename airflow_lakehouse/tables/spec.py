@@ -8,6 +8,7 @@ it. A definition that contradicts itself fails when it is imported, not at three
 from __future__ import annotations
 
 import re
+from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Final
@@ -22,7 +23,15 @@ _SCALAR = r"(?:string|boolean|int|long|double|date|timestamp|binary|decimal\(\d+
 _FIELD = rf"[a-z][a-z0-9_]*:{_SCALAR}"
 _STRUCT = rf"struct<{_FIELD}(?:,{_FIELD})*>"
 _TYPE = re.compile(rf"{_SCALAR}|{_STRUCT}|array<(?:string|double|{_STRUCT})>|map<string,string>")
-_TRANSFORMS = ("identity", "year", "month", "day", "bucket")
+_TIMES = re.compile(r"date|timestamp")
+_PARTITIONED_BY: Final = {
+    "identity": re.compile(_SCALAR),
+    "year": _TIMES,
+    "month": _TIMES,
+    "day": _TIMES,
+    "bucket": re.compile(r"string|int|long|date|timestamp|binary|decimal\(\d+,\d+\)"),
+}
+"""Types each transform takes: https://iceberg.apache.org/spec/#partition-transforms."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +46,8 @@ class Column:
     :param required: never null.
     :param refers_to: name of the table whose rows this column names, by the last column of its key and in the same
         source system; the row may be missing there.
+    :param earlier_names: what the column was called in former releases. A table that has it under one of these gets it
+        renamed: the values stay. To be stated for as long as there may be tables of those releases.
     """
 
     name: str
@@ -44,6 +55,7 @@ class Column:
     doc: str
     required: bool = False
     refers_to: str = ""
+    earlier_names: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -52,6 +64,9 @@ class Column:
             raise TableContractError(f"column {self.name!r} has type {self.type!r}", legal=_TYPE.pattern)
         if not self.doc:
             raise TableContractError(f"column {self.name!r} has no description", remedy="say what it means")
+        if isinstance(self.earlier_names, str):
+            # A text would be taken letter by letter.
+            raise TableContractError(f"earlier_names of column {self.name!r} is a text", legal="a tuple of names")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +83,16 @@ class Partition:
     width: int | None = None
 
     def __post_init__(self) -> None:
-        if self.transform not in _TRANSFORMS or (self.transform == "bucket") != (self.width is not None):
+        if self.transform not in _PARTITIONED_BY or (self.transform == "bucket") != (self.width is not None):
             raise TableContractError(
                 f"partition on {self.column!r} has transform {self.transform!r} and width {self.width!r}",
-                legal=f"{', '.join(_TRANSFORMS)}; a width for bucket alone",
+                legal=f"{', '.join(_PARTITIONED_BY)}; a width for bucket alone",
             )
+
+    @property
+    def field_name(self) -> str:
+        """Name of the field in the partition spec of a table that is made today."""
+        return self.column if self.transform == "identity" else f"{self.column}_{self.transform}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +153,47 @@ class Table:
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise TableContractError(f"table {self.name!r} states columns twice: {doubled}")
+        self._check_earlier_names()
         if not self.grain.startswith("one row per "):
             raise TableContractError(f"table {self.name!r} has grain {self.grain!r}", legal='"one row per ..."')
         self._check_uses(self.key, "key")
         self._check_uses(tuple(partition.column for partition in self.partitions), "partition")
+        self._check_partitions()
         checks = [check.name for check in self.row_checks]
         if len(set(checks)) < len(checks):
             raise TableContractError(f"table {self.name!r} states checks twice", legal="one name, one check")
+
+    def _check_earlier_names(self) -> None:
+        """Refuse names that would say of a column of some table that it is two, or another than it was."""
+        taken = Counter([*self.column_names, *(name for column in self.columns for name in column.earlier_names)])
+        claimed = sorted({name for column in self.columns for name in column.earlier_names if taken[name] > 1})
+        if claimed:
+            raise TableContractError(
+                f"table {self.name!r} states {claimed} as earlier names, and as names or earlier names elsewhere",
+                legal="names no other column has or had: of one that comes back, old readers would get other values",
+            )
+
+    def _check_partitions(self) -> None:
+        """Refuse what Iceberg refuses, and would refuse only when the table is made."""
+        sources = [partition.column for partition in self.partitions]
+        if len(sources) > len(set(sources)):
+            raise TableContractError(
+                f"table {self.name!r} is partitioned twice by one column: {sources}",
+                legal="one field a column: PyIceberg, which writes here too, cannot write a table with two",
+            )
+        for partition in self.partitions:
+            legal = _PARTITIONED_BY[partition.transform]
+            if not legal.fullmatch(self.column(partition.column).type):
+                raise TableContractError(
+                    f"table {self.name!r} is partitioned by {partition.transform} of {partition.column!r}, which is"
+                    f" {self.column(partition.column).type}",
+                    legal=f"columns of type {legal.pattern}",
+                )
+            if partition.transform != "identity" and partition.field_name in self.column_names:
+                raise TableContractError(
+                    f"table {self.name!r} has two things called {partition.field_name!r}: partition fields and columns"
+                    " share one set of names"
+                )
 
     def _check_uses(self, used: tuple[str, ...], role: str) -> None:
         missing = [name for name in used if name not in self.column_names]

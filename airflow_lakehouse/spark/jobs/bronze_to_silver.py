@@ -20,14 +20,13 @@ from airflow_lakehouse.spark import (
 from airflow_lakehouse.spark.as_of import resolve
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
-from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.files import delete_folder
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.release import Release
 from airflow_lakehouse.spark.session import stamp
 from airflow_lakehouse.spark.work import Work
-from airflow_lakehouse.tables import ops, silver
+from airflow_lakehouse.tables import silver
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -99,7 +98,6 @@ def _catch_up(catalog: Catalog, arguments: JobArguments, moment: AsOf, release: 
         totals.pop(silver.COLLISIONS.name, None)
         reconcile.check_totals([], catalog, totals, there, began)
         return
-    evolve(catalog, (*silver.TABLES, *ops.TABLES))
     with job_session(arguments.profile) as spark:
         stamp(spark, {"run-id": arguments.run_id, "job": NAME})
         area = f"{arguments.staging_area}-silver"

@@ -14,10 +14,8 @@ from airflow_lakehouse.parsing import load_registry
 from airflow_lakehouse.spark import attachments, batch, conflicts, discovery, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
-from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Entry, Ledger
-from airflow_lakehouse.tables import bronze, ops
 
 if TYPE_CHECKING:
     from airflow_lakehouse.parsing import Registry
@@ -37,15 +35,14 @@ def run(arguments: JobArguments) -> JobResult:
     found = discovery.discover(profile, registry, arguments.scope)
     create_local_catalog(profile)
     catalog = load_pyiceberg(profile)
+    load.ensure_tables(catalog, registry.tables.values())
     found += attachments.documents(catalog, profile, registry)
     pending, done = Ledger(catalog).plan(found, NAME)
     ready, waiting = _split_ready(pending, registry)
     result = JobResult(arguments.run_id, files=_file_counts(found, ready, done, waiting))
-    load.ensure_tables(catalog, registry.tables.values())
     if not ready:
         result.records = {"read": 0, "bronze": 0, "quarantine": 0}
     if ready or attachments.is_due(catalog):
-        evolve(catalog, (*bronze.TABLES, *ops.TABLES, *registry.tables.values()))
         ready = Ledger(catalog).claim(ready, arguments.run_id)
         with job_session(profile) as spark:
             if ready:

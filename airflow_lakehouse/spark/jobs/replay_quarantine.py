@@ -14,12 +14,11 @@ from airflow_lakehouse.parsing import SourceFile, load_registry
 from airflow_lakehouse.spark import batch, conform, discovery, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
-from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Entry, Ledger
 from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED
 from airflow_lakehouse.spark.quarantine import live_rejects
-from airflow_lakehouse.tables import bronze, ops
+from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -53,7 +52,6 @@ def run(arguments: JobArguments) -> JobResult:
     result = JobResult(arguments.run_id, files=files)
     tried = sum(entry.quarantined or 0 for entry in here)
     if here:
-        evolve(catalog, (*bronze.TABLES, *ops.TABLES, *registry.tables.values()))
         with job_session(profile) as spark:
             work = batch.Batch(spark, catalog, here, arguments.staging_area, _Replay())
             batch.load_batch(work, registry, arguments, result, NAME)

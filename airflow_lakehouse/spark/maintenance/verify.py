@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import MaintenanceError
 from airflow_lakehouse.profile import CATALOG_NAME
-from airflow_lakehouse.spark import schema
+from airflow_lakehouse.spark import pinned, schema
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
@@ -98,8 +98,8 @@ def _contents(spark: SparkSession, table: IcebergTable, snapshot: Snapshot, wher
     """Return the row count, and a sum of hashes for each column: no order of rows or files changes it."""
     from pyspark.sql import functions as F
 
-    name = f"{CATALOG_NAME}.{'.'.join(table.name()[-2:])}"
-    rows = spark.read.option("versionAsOf", str(snapshot.snapshot_id)).table(name).alias("t").where(where)
+    # Under the same names and types, whatever a release has changed since the older of the two.
+    rows = pinned.rows(spark, table, snapshot.snapshot_id).alias("t").where(where)
     sums = []
     for field in rows.schema.fields:
         # Maps have no hash in Spark; their JSON has.

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from airflow_lakehouse.exceptions import ConfigurationError
-from airflow_lakehouse.hooks.partitions import look_for
+from airflow_lakehouse.hooks.partitions import look_at, look_for
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 
@@ -52,6 +52,19 @@ def test_rows_of_a_partition_are_counted(profile: Profile) -> None:
     assert found.snapshot_id == snapshot.snapshot_id
     assert found.snapshot_time
     assert found.snapshot_time.endswith("+00:00")
+
+
+def test_files_of_an_earlier_spec_are_looked_into(profile: Profile) -> None:
+    """A file from before the table was partitioned so holds rows of several partitions: these alone are counted."""
+    table = load_pyiceberg(profile).load_table(TABLE)
+    with table.update_spec() as update:
+        # PyIceberg cannot write a table with two fields of one column.
+        update.remove_field("id_bucket").add_identity("resource_id")
+    later = pa.table({"resource_id": ["a", "d"], "dt": pa.array([date(2026, 1, 15)] * 2, pa.date32())})
+    table.append(later)
+    assert look_at(load_pyiceberg(profile), TABLE, {"resource_id": "a"}).rows == 2
+    assert look_at(load_pyiceberg(profile), TABLE, {"resource_id": "d"}).rows == 1
+    assert look_at(load_pyiceberg(profile), TABLE, {"dt": "2026-01-15", "resource_id": "b"}).rows == 1
 
 
 def test_rows_without_a_day_are_a_partition(profile: Profile) -> None:

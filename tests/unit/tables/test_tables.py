@@ -51,6 +51,17 @@ def test_a_partition_predicate_has_literals_and_knows_null() -> None:
     assert schema.any_of("dt", {"DATE '2026-01-01'", None}) == "(t.`dt` IN (DATE '2026-01-01') OR t.`dt` IS NULL)"
 
 
+def _renamed(*earlier: tuple[str, ...]) -> Table:
+    names = zip("ab", earlier, strict=True)
+    columns = tuple(Column(name, "int", "x", earlier_names=former) for name, former in names)
+    return Table("bronze_x", "bronze", "one row per x", columns, ("a",))
+
+
+def _partitioned(type_: str, partition: Partition, *more: Column, partitions: tuple[Partition, ...] = ()) -> Table:
+    columns = (Column("a", type_, "x"), *more)
+    return Table("bronze_x", "bronze", "one row per x", columns, ("a",), partitions=(partition, *partitions))
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
@@ -63,6 +74,16 @@ def test_a_partition_predicate_has_literals_and_knows_null() -> None:
         lambda: Table("bronze_x", "bronze", "rows", (Column("a", "int", "a"),), ("a",)),
         lambda: Table("bronze_x", "bronze", "one row per x", (Column("a", "int", "a"),), ("b",)),
         lambda: Table("bronze_x", "bronze", "one row per x", (Column("a", "int", "a"),) * 2, ("a",)),
+        lambda: Column("name", "string", "x", earlier_names="was"),  # type: ignore[arg-type] # what is refused
+        lambda: _renamed(("a",), ()),
+        lambda: _renamed(("b",), ()),
+        lambda: _renamed(("old",), ("old",)),
+        lambda: _renamed(("old", "old"), ()),
+        lambda: _partitioned("boolean", Partition("a", "bucket", 2)),
+        lambda: _partitioned("string", Partition("a", "day")),
+        lambda: _partitioned("array<string>", Partition("a")),
+        lambda: _partitioned("date", Partition("a", "day"), Column("a_day", "int", "x")),
+        lambda: _partitioned("int", Partition("a", "bucket", 2), partitions=(Partition("a", "bucket", 4),)),
     ],
 )
 def test_a_definition_that_contradicts_itself_is_refused(wrong: object) -> None:

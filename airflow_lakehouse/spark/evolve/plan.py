@@ -1,0 +1,116 @@
+"""What a release changes in every table: all of it worked out before the first change is committed, then committed.
+
+Each table's changes are one commit. Tables are committed one after the other, for no catalog commits two as one; a job
+that is killed in between goes on when it is started again.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.exceptions import TableContractError
+from airflow_lakehouse.spark import conflicts
+from airflow_lakehouse.spark.catalog import find_table
+from airflow_lakehouse.spark.create import create_table, iceberg_schema
+from airflow_lakehouse.spark.evolve import columns, partitions, settings
+from airflow_lakehouse.spark.evolve.changes import ADD, Change, Draft, TablePlan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyiceberg.catalog import Catalog
+
+    from airflow_lakehouse.tables import Table
+
+_log = logging.getLogger(__name__)
+_REMEDY: Final = "change the declaration; 'lakehouse plan' shows what it does to every table, and writes nothing"
+
+
+def plan_tables(catalog: Catalog | None, tables: Iterable[Table]) -> list[TablePlan]:
+    """Return what bringing tables to what is declared would do. Nothing is written.
+
+    :param catalog: the catalog; None where there is none yet.
+    :param tables: declared tables.
+    """
+    return [plan for _, _, plan in _drafts(catalog, tables)]
+
+
+def evolve(catalog: Catalog, tables: Iterable[Table]) -> list[TablePlan]:
+    """Make the tables that are missing, and bring the others to what is declared.
+
+    :param catalog: the catalog.
+    :param tables: declared tables.
+    :return: those that were made or changed, and how.
+    :raises TableContractError: when something cannot be done in metadata alone; then nothing was written to any table.
+    """
+    drafts = _drafts(catalog, tables)
+    _check([plan for _, _, plan in drafts])
+    return [_apply(catalog, *each) for each in drafts if each[2].changes]
+
+
+_Planned = tuple["Table", Draft | None, TablePlan]
+
+
+def _drafts(catalog: Catalog | None, tables: Iterable[Table]) -> list[_Planned]:
+    once = {table.identifier: table for table in tables}
+    there = _present(catalog, once.values()) if catalog else set()
+    return [_draft(catalog if name in there else None, table) for name, table in once.items()]
+
+
+def _present(catalog: Catalog, tables: Iterable[Table]) -> set[str]:
+    """Return the names of the tables there are; listed, so that those that are missing cost no request each."""
+    known = {space for (space, *_) in catalog.list_namespaces()}
+    spaces = sorted({table.namespace for table in tables} & known)
+    return {".".join(name) for space in spaces for name in catalog.list_tables(space)}
+
+
+def _draft(catalog: Catalog | None, table: Table) -> _Planned:
+    found = find_table(catalog, table.identifier) if catalog else None
+    if found is None:
+        added = [Change(ADD, field.name, str(field.field_type)) for field in iceberg_schema(table).fields]
+        return table, None, TablePlan(table.identifier, exists=False, changes=tuple(added))
+    draft = Draft(table, found.transaction(), found.metadata)
+    columns.stage(draft)
+    partitions.stage(draft)
+    settings.stage(draft)
+    return table, draft, draft.plan()
+
+
+def _check(plans: Iterable[TablePlan]) -> None:
+    refused = [(plan.identifier, refusal) for plan in plans for refusal in plan.refused]
+    if refused:
+        told = "; ".join(f"{name}: {refusal.name!r} {refusal.reason}" for name, refusal in refused)
+        raise TableContractError(
+            f"nothing was written, for not every table can become what is declared: {told}",
+            legal="; ".join(dict.fromkeys(refusal.legal for _, refusal in refused)),
+            remedy=_REMEDY,
+        )
+
+
+def _apply(catalog: Catalog, table: Table, draft: Draft | None, plan: TablePlan) -> TablePlan:
+    for change in plan.changes if draft else ():
+        _log.info("%s: %s", table.identifier, change)
+    try:
+        _commit(catalog, table, draft)
+    except Exception as error:
+        if not conflicts.is_conflict(error):
+            raise
+        # Another process may have made the same change: look again at what is left to do.
+        conflicts.retried(lambda: _again(catalog, table), table.identifier)
+    return plan
+
+
+def _commit(catalog: Catalog, table: Table, draft: Draft | None) -> None:
+    if draft is None:
+        catalog.create_namespace_if_not_exists(table.namespace)
+        create_table(catalog, table)
+    else:
+        draft.transaction.commit_transaction()
+
+
+def _again(catalog: Catalog, table: Table) -> None:
+    _, draft, plan = _draft(catalog, table)
+    _check([plan])
+    if plan.changes:
+        _commit(catalog, table, draft)
