@@ -11,7 +11,6 @@ import time
 from typing import Any
 
 import dlt  # type: ignore[import-not-found]  # in its own environment
-import pyarrow.parquet as pq
 
 KEY = ["source_uri", "source_etag", "source_row", "source_entry"]
 
@@ -40,6 +39,8 @@ def main(catalog: str, warehouse: str, name: str, new: str, old: str) -> None:
 
 
 def _resource(name: str, path: str, how: Any) -> Any:
+    import pyarrow.parquet as pq
+
     return dlt.resource(pq.read_table(path), name=name, primary_key=KEY, write_disposition=how, table_format="iceberg")
 
 

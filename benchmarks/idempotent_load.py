@@ -19,9 +19,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark import bronze_rows, connect_server, load, schema
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
@@ -31,7 +28,8 @@ from airflow_lakehouse.tables import Column, Partition, Table
 from airflow_lakehouse.tables.bronze import RECORD_KEY
 
 if TYPE_CHECKING:
-    from pyspark.sql import SparkSession
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
 
 DLT: Final = "dlt[pyiceberg]==1.31.0"
 _DAY: Final = date(2026, 1, 10)
@@ -52,7 +50,9 @@ def _table(name: str) -> Table:
 
 
 def _rows(count: int, day: date, file: str) -> pa.Table:
-    """Return records of one file: keys as bronze has them, and a body of some 400 bytes that differs from row to row."""
+    """Return records of one file: keys as bronze has them, and a body of some 400 bytes that no other row has."""
+    import pyarrow as pa
+
     lines = range(1, count + 1)
     return pa.table(
         {
@@ -69,23 +69,31 @@ def _rows(count: int, day: date, file: str) -> pa.Table:
 
 def _write(folder: Path, count: int) -> None:
     """Write what is loaded, and what is there before: nine days, and another file of the day itself."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     pq.write_table(_rows(count, _DAY, "new"), folder / "new.parquet")
     days = [_rows(count, _DAY - timedelta(days=back), f"old{back}") for back in range(_OLD_DAYS + 1)]
     pq.write_table(pa.concat_tables(days), folder / "old.parquet")
 
 
-def _spark_seconds(
-    spark: SparkSession, profile: Profile, folder: Path, table: Table, *, filled: bool, ours: bool
-) -> float:
-    create_table(load_pyiceberg(profile), table)
+def _merge(table: Table, rows: DataFrame) -> None:
+    load.insert_new(rows.sparkSession, table, rows, bronze_rows.prune(table, {_DAY.isoformat()}))
+
+
+def _append(table: Table, rows: DataFrame) -> None:
+    rows.writeTo(schema.qualified(table)).append()
+
+
+_LOADS: Final = {"ours": _merge, "append": _append}
+
+
+def _spark_seconds(spark: SparkSession, folder: Path, who: str, table: Table, *, filled: bool) -> float:
     if filled:
-        spark.read.parquet(f"{folder}/old.parquet").writeTo(schema.qualified(table)).append()
+        _append(table, spark.read.parquet(f"{folder}/old.parquet"))
     rows = spark.read.parquet(f"{folder}/new.parquet")
     started = time.monotonic()
-    if ours:
-        load.insert_new(spark, table, rows, bronze_rows.prune(table, {_DAY.isoformat()}))
-    else:
-        rows.writeTo(schema.qualified(table)).append()
+    _LOADS[who](table, rows)
     return time.monotonic() - started
 
 
@@ -124,19 +132,21 @@ def measure(count: int, repeats: int, scratch: Path) -> dict[str, Any]:
     create_local_catalog(profile)
     _write(scratch, count)
     python = _dlt_python(scratch)
+    catalog = load_pyiceberg(profile)
     told: dict[str, Any] = {"rows": count, "repeats": repeats}
     with connect_server.hold_server() as server, open_session(profile, server.remote) as spark:
         for state in ("empty", "filled"):
-            found: dict[str, list[float]] = {"ours": [], "append": []}
+            found: dict[str, list[float]] = {who: [] for who in _LOADS}
+            filled = state == "filled"
             # The first turn warms the engine, and is not told.
             for turn in range(repeats + 1):
-                for who in ("ours", "append"):
+                for who, seconds in found.items():
                     table = _table(f"{who}_{state}_{turn}")
-                    kinds = {"filled": state == "filled", "ours": who == "ours"}
-                    found[who].append(_spark_seconds(spark, profile, scratch, table, **kinds))
+                    create_table(catalog, table)
+                    seconds.append(_spark_seconds(spark, scratch, who, table, filled=filled))
             medians = {who: statistics.median(seconds[1:]) for who, seconds in found.items()}
             # Once: it takes minutes, and compiles nothing.
-            medians["dlt"] = _dlt_seconds(python, profile, scratch, state, filled=state == "filled")
+            medians["dlt"] = _dlt_seconds(python, profile, scratch, state, filled=filled)
             told[state] = {who: round(seconds, 2) for who, seconds in medians.items()}
             told[f"{state}_ours_to_append"] = round(medians["ours"] / medians["append"], 2)
             told[f"{state}_dlt_to_ours"] = round(medians["dlt"] / medians["ours"], 1)
