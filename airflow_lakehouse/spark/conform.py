@@ -54,6 +54,9 @@ def affected(work: Work, source: Table, seen: delta.Watermark | None, now: delta
 
     if work.full or seen is None:
         return None
+    if work.again is not None:
+        rows = work.again.of_sender(work.again.of_days(work.read(source)))
+        return rows.select(*RESOURCE).where(F.col("resource_id").isNotNull()).distinct()
     added = delta.added_rows(work.spark, work.catalog, source, seen.snapshot(source), now.snapshot(source))
     if added is None:
         return None
@@ -130,12 +133,15 @@ def apply(work: Work, table: Table, wanted: DataFrame, present: DataFrame, now: 
     :param table: the target.
     :param wanted: rows it should hold for some keys, or for all.
     :param present: rows it holds for these keys; not read where the table is empty.
-    :param now: the watermark.
+    :param now: the watermark; where the table has it and nothing differs, nothing is committed.
     :raises ConflictError: when another run has committed since this one read the table's watermark.
     """
     from pyspark.sql import functions as F
 
     before = work.began.get(table.name, load.snapshot_id(work.catalog, table))
+    is_seen = delta.is_stored(work.catalog, table, now)
+    if (work.full or work.again is not None) and not _is_empty(work, table):
+        before = _single(work, table, present, before)
     properties = now.properties()
     stamp(work.spark, properties)
     try:
@@ -148,15 +154,33 @@ def apply(work: Work, table: Table, wanted: DataFrame, present: DataFrame, now: 
         # What must change was worked out from one snapshot, and says nothing of any other.
         if load.snapshot_id(work.catalog, table) != before:
             raise load.conflict(table)
-        # Also with nothing to change: the empty commit carries the watermark, and spares the next run this work.
-        load.conform(work.spark, table, changes, prune)
-        work.left[table.name] = load.committed(work.catalog, table, before, properties)
+        if not is_seen or (changes.limit(1).count() if counts is None else counts):
+            # Also with nothing to change: the commit carries the watermark, and spares the next run this work.
+            load.conform(work.spark, table, changes, prune)
+            work.left[table.name] = load.committed(work.catalog, table, before, properties)
     finally:
         unstamp(work.spark, properties)
     if counts is None:
         counts = {"insert": load.added_since(work.catalog, table, before)}
     done = (counts.get(operation, 0) for operation in ("insert", "update", "delete"))
     return load.Change(load.row_count(work.catalog, table), *done)
+
+
+def _single(work: Work, table: Table, present: DataFrame, before: int | None) -> int | None:
+    """Take keys out that are there more than once, for them to be made anew; return the snapshot that is left.
+
+    No statement tells two rows of one key apart, to leave one of them. The commit carries no watermark: a run that is
+    killed after it leaves counts that do not add up.
+    """
+    from pyspark.sql import functions as F
+
+    doubled = present.groupBy(*table.key).count().where("count > 1").drop("count")
+    rows = only(present, doubled, table.key).dropDuplicates(list(table.key))
+    gone = work.keep(rows.withColumn(OPERATION, F.lit("delete")), f"{table.name}_doubled")
+    if gone.isEmpty():
+        return before
+    load.conform(work.spark, table, gone)
+    return load.committed(work.catalog, table, before, {})
 
 
 _MAX_LITERALS: Final = 64

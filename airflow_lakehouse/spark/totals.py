@@ -28,6 +28,18 @@ BRONZE_CLASSES: Final = (versions.WINNER, versions.SUPERSEDED, versions.EXCLUDED
 """Every row of bronze is in exactly one of them."""
 
 
+def carried(work: Work, source: Table, seen: Watermark | None) -> dict[str, int] | None:
+    """Return the totals of the run before where bronze is as it was then: its rows are in the classes they were in.
+
+    :param work: the run.
+    :param source: the bronze table.
+    :param seen: watermark of the silver table, with the totals so far.
+    """
+    if seen is None or not seen.totals or seen.dead != work.bronze.dead:
+        return None
+    return dict(seen.totals) if seen.snapshot(source) == work.bronze.snapshot(source) else None
+
+
 def count(
     work: Work, source: Table, ids: DataFrame | None, now: dict[str, int], seen: Watermark | None
 ) -> dict[str, int]:
@@ -39,6 +51,9 @@ def count(
     :param now: classes of their rows now.
     :param seen: watermark of the silver table, with the totals so far.
     """
+    known = carried(work, source, seen) if ids is not None else None
+    if known is not None:
+        return known
     replaced = work.replaced(source).count() if work.dead else 0
     if ids is None:
         return _clean(Counter(now) + Counter({REPLACED: replaced}))

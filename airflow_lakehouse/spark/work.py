@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from airflow_lakehouse.spark.privacy import Privacy
+    from airflow_lakehouse.spark.scope import Scope
     from airflow_lakehouse.tables import Table
 
 
@@ -31,6 +32,7 @@ class Work:
     :param privacy: how silver is de-identified; None where it is not.
     :param began: silver table name to its snapshot when its watermark was read; a commit on any other is a conflict.
     :param left: silver table name to the snapshot this run made of it; filled as it goes.
+    :param again: recompute what this part of bronze names, whatever has changed; None for what has changed.
     """
 
     spark: SparkSession
@@ -42,6 +44,7 @@ class Work:
     privacy: Privacy | None = None
     began: Mapping[str, int | None] = field(default_factory=dict)
     left: dict[str, int | None] = field(default_factory=dict)
+    again: Scope | None = None
 
     def read(self, table: Table) -> DataFrame:
         """Return a table.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.spark import (
@@ -25,25 +26,28 @@ from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResul
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.session import stamp
 from airflow_lakehouse.spark.work import Work
-from airflow_lakehouse.tables import ops, silver
+from airflow_lakehouse.tables import by_name, ops, silver
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
     from airflow_lakehouse.spark.as_of import AsOf
     from airflow_lakehouse.spark.conform import Outcome
+    from airflow_lakehouse.spark.scope import Scope
     from airflow_lakehouse.tables import Table
 
 NAME = "bronze_to_silver"
 _log = logging.getLogger(__name__)
+Marks = tuple[delta.Watermark | None, delta.Watermark]
+"""What a silver table has seen, and what there is."""
 
 
 def run(arguments: JobArguments) -> JobResult:
-    """Bring every silver table up to date.
+    """Bring every silver table up to date, and make anew what was asked for.
 
     Where another run commits to one of them meanwhile, what is left to do is looked at again.
 
-    :param arguments: the profile.
+    :param arguments: the profile; whether silver is made anew, and which part of it.
     :raises LakehouseError: when the warehouse cannot be used, or the counts do not add up.
     """
     started = time.monotonic()
@@ -52,41 +56,76 @@ def run(arguments: JobArguments) -> JobResult:
     # Before anything is made: a run that nobody knows is a mistake, and leaves nothing behind.
     moment = resolve(catalog, arguments.as_of)
     load.ensure_tables(catalog)
-    outcomes: dict[str, Outcome] = {}
-    result = JobResult(arguments.run_id)
-    conflicts.retried(lambda: _catch_up(catalog, arguments, moment, result, outcomes), NAME)
-    if not result.tables:
-        result.status = UNCHANGED
+    passes = [_Pass(full=arguments.full)]
+    if arguments.full and arguments.scope:
+        arguments.scope.check_holds(catalog, _all_sources())
+        # A part of silver that is ahead of the rest, or behind it, has no watermark: all of it is brought to one first.
+        passes = [_Pass(is_last=False), _Pass(again=arguments.scope)]
+
+    def work() -> None:
+        for one in passes:
+            _catch_up(catalog, arguments, moment, one)
+
+    conflicts.retried(work, NAME)
+    result = JobResult(arguments.run_id, status=UNCHANGED)
+    for one in passes:
+        _report(result, one)
     result.seconds["silver"] = round(time.monotonic() - started, 3)
     return result
 
 
-def _catch_up(
-    catalog: Catalog, arguments: JobArguments, moment: AsOf, result: JobResult, outcomes: dict[str, Outcome]
-) -> None:
+@dataclass
+class _Pass:
+    """One pass over silver.
+
+    :param full: make everything anew.
+    :param again: make anew what this part of bronze names; None to bring silver up to date.
+    :param outcomes: table name to what was done; tables that were committed stay in it when another one conflicts.
+    :param committed: whether anything was.
+    :param is_last: whether all must add up when it is done.
+    """
+
+    full: bool = False
+    again: Scope | None = None
+    is_last: bool = True
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    committed: bool = False
+
+    def due(self, marks: dict[str, Marks]) -> dict[str, Marks]:
+        """Return the tables that are to be looked at.
+
+        :param marks: of every table, what it has seen and what there is.
+        :raises ConflictError: when a part is to be made anew, and there is more in bronze than silver has seen.
+        """
+        stale = {name: (seen, now) for name, (seen, now) in marks.items() if seen != now}
+        if self.again is not None and stale:
+            raise load.conflict(by_name(next(iter(stale))))
+        is_anew = self.full or self.again is not None
+        left = {name: both for name, both in marks.items() if both[0] and name not in self.outcomes}
+        return stale | left if is_anew else stale
+
+
+def _catch_up(catalog: Catalog, arguments: JobArguments, moment: AsOf, this: _Pass) -> None:
     """Make silver say what bronze says now, or said at a moment, and check it.
 
     :param moment: when bronze is read as of.
-    :param outcomes: table name to what was done; tables that were committed stay in it when another one conflicts.
+    :param this: how much of silver is looked at.
     """
+    outcomes = this.outcomes
     dead = Ledger(catalog).dead_versions(moment)
-    sources = {source.name: source for table in silver.TABLES for source in _sources(table)}
     hidden = privacy.of(arguments.profile)
-    there = delta.present(catalog, list(sources.values()), dead, hidden.digest if hidden else "", moment)
+    there = delta.present(catalog, _all_sources(), dead, hidden.digest if hidden else "", moment)
     # Before the watermarks are read: what is committed in between must count as a conflict.
     began = {table.name: load.snapshot_id(catalog, table) for table in silver.TABLES}
     marks = {table.name: _marks(catalog, table, there) for table in silver.TABLES}
-    stale = {
-        name: (seen, now)
-        for name, (seen, now) in marks.items()
-        if seen != now or (arguments.recompute and seen and name not in outcomes)
-    }
+    stale = this.due(marks)
     if not stale and not outcomes:
         # A run whose counts did not add up has committed all the same; this one must not call that well. Both tables of
         # observations carry one count, of what they hold together.
         totals = {name: seen.totals for name, (seen, _) in marks.items() if seen and seen.totals}
         totals.pop(silver.COLLISIONS.name, None)
-        reconcile.check_totals(catalog, totals, there, began)
+        if this.is_last:
+            reconcile.check_totals(catalog, totals, there, began)
         return
     evolve(catalog, (*silver.TABLES, *ops.TABLES))
     with job_session(arguments.profile) as spark:
@@ -94,25 +133,26 @@ def _catch_up(
         area = f"{arguments.staging_area}-silver"
         # Against another moment file versions may also come back to life, which no delta tells of. Rows under another
         # key, or none, name nobody that rows under this one do.
-        full = arguments.recompute or arguments.as_of is not None
+        full = this.full or arguments.as_of is not None
         full = full or any(seen and seen.privacy != now.privacy for seen, now in stale.values())
-        work = Work(spark, catalog, area, dead, there, full, hidden, began)
+        work = Work(spark, catalog, area, dead, there, full, hidden, began, again=this.again)
         try:
             _refresh(work, stale, outcomes)
         finally:
+            this.committed = this.committed or bool(work.left)
             delete_folder(area)
-        _report(result, outcomes)
         reconcile.check_silver(spark, catalog, outcomes, arguments.run_id)
-        reconcile.check_totals(catalog, result.totals, there, began | work.left, arguments.run_id)
-
-
-Marks = tuple[delta.Watermark | None, delta.Watermark]
+        if this.is_last:
+            totals = {name: outcome.totals for name, outcome in outcomes.items() if outcome.totals}
+            reconcile.check_totals(catalog, totals, there, began | work.left, arguments.run_id)
 
 
 def _sources(table: Table) -> tuple[Table, ...]:
-    from airflow_lakehouse.tables import by_name
-
     return tuple(by_name(name) for name in table.reads)
+
+
+def _all_sources() -> list[Table]:
+    return list({source.name: source for table in silver.TABLES for source in _sources(table)}.values())
 
 
 def _marks(catalog: Catalog, table: Table, there: delta.Watermark) -> Marks:
@@ -139,6 +179,12 @@ def _refresh(work: Work, stale: dict[str, Marks], outcomes: dict[str, Outcome]) 
         _log.info("%s: conformed", silver.DOC_BLOCKS.name)
 
 
-def _report(result: JobResult, outcomes: dict[str, Outcome]) -> None:
-    result.tables = {name: outcome.change.as_dict() for name, outcome in outcomes.items()}
-    result.totals = {name: outcome.totals for name, outcome in outcomes.items() if outcome.totals}
+def _report(result: JobResult, this: _Pass) -> None:
+    for name, outcome in this.outcomes.items():
+        earlier = result.tables.get(name, {})
+        change = outcome.change.as_dict()
+        result.tables[name] = {what: n if what == "rows" else n + earlier.get(what, 0) for what, n in change.items()}
+        if outcome.totals:
+            result.totals[name] = outcome.totals
+    if this.committed:
+        result.status = "complete"
