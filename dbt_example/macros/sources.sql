@@ -6,10 +6,11 @@
 {% macro source(source_name, table_name) -%}
   {%- set relation = builtins.source(source_name, table_name) -%}
   {%- set snapshots = fromjson(env_var('LAKEHOUSE_SOURCES_AS_OF', '') or '{}') -%}
-  {%- set name = relation.schema ~ '.' ~ relation.identifier -%}
   {%- if not execute or not snapshots -%}
     {{ return(relation) }}
-  {%- elif name not in snapshots -%}
+  {%- endif -%}
+  {%- set name = relation.schema ~ '.' ~ relation.identifier -%}
+  {%- if name not in snapshots -%}
     {{ exceptions.raise_compiler_error(name ~ ' is to be read as of a moment, and has no snapshot in LAKEHOUSE_SOURCES_AS_OF') }}
   {%- elif snapshots[name] is none -%}
     {{ return('(select * from ' ~ relation ~ ' where false)') }}

@@ -72,9 +72,10 @@ def _check(profile: Profile) -> None:
 
 
 @pytest.mark.parametrize(
-    ("outer", "inner"), [(_backfill, _daily), (_daily, _backfill)], ids=["daily in backfill", "backfill in daily"]
+    ("outer", "inner", "commits"),
+    [(_backfill, _daily, 0), (_backfill, _daily, 1), (_daily, _backfill, 1)],
+    ids=["daily in backfill", "daily later in backfill", "backfill in daily"],
 )
-@pytest.mark.parametrize("commits", [0, 2])
 def test_one_runs_within_the_other(
     damaged: Profile,
     monkeypatch: pytest.MonkeyPatch,
