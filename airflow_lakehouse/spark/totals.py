@@ -7,6 +7,7 @@ resources had then, plus the classes they have now. Where that cannot be told, e
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import conform, delta
@@ -38,6 +39,19 @@ def carried(work: Work, source: Table, seen: Watermark | None) -> dict[str, int]
     if seen is None or not seen.totals or seen.dead != work.bronze.dead:
         return None
     return dict(seen.totals) if seen.snapshot(source) == work.bronze.snapshot(source) else None
+
+
+def recounted(seen: Watermark | None) -> Watermark | None:
+    """Return a watermark without the count of components, which are counted anew then.
+
+    What a run takes off that count it reads in silver. After a conflict silver may hold, for the keys that are looked
+    at, what another run has made of a later bronze than the watermark tells of.
+
+    :param seen: watermark of the silver table.
+    """
+    if seen is None:
+        return None
+    return replace(seen, totals={name: rows for name, rows in seen.totals.items() if name != COMPONENT})
 
 
 def count(

@@ -34,12 +34,16 @@ def _day(profile: Profile, day: int, *resources: dict[str, Any]) -> None:
     write_lines(Path(profile.raw or "") / f"fhir/dt=2026-01-{day:02d}/1.ndjson", *resources)
 
 
+def _parts(*names: str) -> dict[str, Any]:
+    return {"component": [{"code": {"text": name}} for name in names]}
+
+
 @pytest.fixture
 def damaged(warehouse: Profile, tmp_path: Path) -> Profile:
     """Return a lakehouse of two days in which somebody has changed and deleted rows of silver."""
     profile = warehouse.with_raw(str(tmp_path / "drop"))
-    _day(profile, 1, patient("p", **version(1)), patient("q"), observation("a", **version(1)))
-    _day(profile, 2, patient("p", **version(2)), patient("r"), observation("b", **version(2)))
+    _day(profile, 1, patient("p", **version(1)), patient("q"), observation("a", **version(1), **_parts("one", "two")))
+    _day(profile, 2, patient("p", **version(2)), patient("r"), observation("b", **version(2), **_parts("one")))
     to_bronze(profile)
     to_silver(profile)
     table = get_table(load_pyiceberg(profile), "silver_dim_patient")
@@ -52,7 +56,7 @@ def damaged(warehouse: Profile, tmp_path: Path) -> Profile:
 
 def _daily(profile: Profile) -> None:
     """Let a third day arrive, which takes keys of the first further, and go through silver."""
-    _day(profile, 3, patient("p", **version(3)), patient("s"), observation("a", hour=11, **version(3)))
+    _day(profile, 3, patient("p", **version(3)), patient("s"), observation("a", hour=11, **version(3), **_parts("one")))
     to_bronze(profile)
     to_silver(profile)
 

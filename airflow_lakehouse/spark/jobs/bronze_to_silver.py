@@ -17,6 +17,7 @@ from airflow_lakehouse.spark import (
     silver_documents,
     silver_observations,
     silver_resources,
+    totals,
 )
 from airflow_lakehouse.spark.as_of import resolve
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
@@ -83,6 +84,7 @@ class _Pass:
     :param again: make anew what this part of bronze names; None to bring silver up to date.
     :param outcomes: table name to what was done; tables that were committed stay in it when another one conflicts.
     :param committed: whether anything was.
+    :param attempts: how often it was begun.
     :param is_last: whether all must add up when it is done.
     """
 
@@ -91,6 +93,7 @@ class _Pass:
     is_last: bool = True
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     committed: bool = False
+    attempts: int = 0
 
     def due(self, marks: dict[str, Marks]) -> dict[str, Marks]:
         """Return the tables that are to be looked at.
@@ -103,7 +106,8 @@ class _Pass:
             raise load.conflict(by_name(next(iter(stale))))
         is_anew = self.full or self.again is not None
         left = {name: both for name, both in marks.items() if both[0] and name not in self.outcomes}
-        return stale | left if is_anew else stale
+        due = stale | left if is_anew else stale
+        return due if self.attempts <= 1 else {name: (totals.recounted(seen), now) for name, (seen, now) in due.items()}
 
 
 def _catch_up(catalog: Catalog, arguments: JobArguments, moment: AsOf, this: _Pass) -> None:
@@ -113,6 +117,7 @@ def _catch_up(catalog: Catalog, arguments: JobArguments, moment: AsOf, this: _Pa
     :param this: how much of silver is looked at.
     """
     outcomes = this.outcomes
+    this.attempts += 1
     dead = Ledger(catalog).dead_versions(moment)
     hidden = privacy.of(arguments.profile)
     there = delta.present(catalog, _all_sources(), dead, hidden.digest if hidden else "", moment)
@@ -123,10 +128,10 @@ def _catch_up(catalog: Catalog, arguments: JobArguments, moment: AsOf, this: _Pa
     if not stale and not outcomes:
         # A run whose counts did not add up has committed all the same; this one must not call that well. Both tables of
         # observations carry one count, of what they hold together.
-        totals = {name: seen.totals for name, (seen, _) in marks.items() if seen and seen.totals}
-        totals.pop(silver.COLLISIONS.name, None)
+        counts = {name: seen.totals for name, (seen, _) in marks.items() if seen and seen.totals}
+        counts.pop(silver.COLLISIONS.name, None)
         if this.is_last:
-            reconcile.check_totals(catalog, totals, there, began)
+            reconcile.check_totals(catalog, counts, there, began)
         return
     evolve(catalog, (*silver.TABLES, *ops.TABLES))
     with job_session(arguments.profile) as spark:
@@ -149,8 +154,8 @@ def _catch_up(catalog: Catalog, arguments: JobArguments, moment: AsOf, this: _Pa
             if this.is_last:
                 raise
         if this.is_last:
-            totals = {name: outcome.totals for name, outcome in outcomes.items() if outcome.totals}
-            reconcile.check_totals(catalog, totals, there, began | work.left, arguments.run_id)
+            counts = {name: outcome.totals for name, outcome in outcomes.items() if outcome.totals}
+            reconcile.check_totals(catalog, counts, there, began | work.left, arguments.run_id)
 
 
 def _sources(table: Table) -> tuple[Table, ...]:
