@@ -14,13 +14,20 @@ from importlib.util import find_spec
 
 from airflow.sdk import DAG, Param, task
 
+from airflow_lakehouse.days import PATTERN
 from airflow_lakehouse.dbt.task_group import gold_task_group
 from airflow_lakehouse.exceptions import SetupError
 from airflow_lakehouse.operators.documents import ReadDocumentsOperator
 from airflow_lakehouse.operators.iceberg_spark import IcebergSparkOperator
 from airflow_lakehouse.sensors.raw_drop import RawDropSensor
 
-ONE_DAY = Param(None, type=["null", "string"], format="date", description="One day of the drop; empty takes them all")
+DAYS = Param(
+    None,
+    type=["null", "string"],
+    pattern=PATTERN,
+    description="Days of the drop: 2026-01-15, or 2026-01-01..2026-01-31; empty takes them all",
+)
+FULL = Param(False, type="boolean", description="Make silver anew from bronze: all of it, or what these days name")
 
 
 @task
@@ -36,7 +43,7 @@ with DAG(
     catchup=False,
     max_active_runs=1,
     default_args={"retries": 1, "retry_delay": timedelta(seconds=15)},
-    params={"dt": ONE_DAY},
+    params={"dt": DAYS, "full": FULL},
     doc_md=__doc__,
     tags=["lakehouse"],
 ):
@@ -46,7 +53,8 @@ with DAG(
     bronze = IcebergSparkOperator(task_id="bronze", job="raw_to_bronze", arguments={"dt": day})
     read_documents = ReadDocumentsOperator(task_id="read_documents", dt=day)
     documents = IcebergSparkOperator(task_id="documents", job="raw_to_bronze", arguments={"dt": day})
-    silver = IcebergSparkOperator(task_id="silver", job="bronze_to_silver")
+    anew = {"dt": day, "full": "{{ params.full }}"}
+    silver = IcebergSparkOperator(task_id="silver", job="bronze_to_silver", arguments=anew)
     models = gold_task_group() if find_spec("cosmos") else gold()
 
     detect >> bronze >> read_documents >> documents >> silver >> models

@@ -14,6 +14,7 @@ from airflow_lakehouse.exceptions import LakehouseError
 COMMANDS: Final = {
     "run": "load a drop: raw to bronze, silver and gold, on this machine",
     "plan": "show what this release will change in each table, and write nothing",
+    "gold": "build gold from silver, or from silver as of a run, tag or time into a namespace of its own",
     "tables": "list the tables of a warehouse",
     "show": "print rows of a table",
     "runs": "list the runs and tags whose state can be read or gone back to, and keep one for good",

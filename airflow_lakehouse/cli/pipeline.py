@@ -9,12 +9,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.cli.progress import stage
+from airflow_lakehouse.exceptions import InputError, UsageError
 from airflow_lakehouse.spark import privacy
 from airflow_lakehouse.spark.as_of import resolve
 from airflow_lakehouse.spark.audit import check_accepted
-from airflow_lakehouse.spark.catalog import load_pyiceberg
+from airflow_lakehouse.spark.catalog import current_snapshot, load_pyiceberg
 from airflow_lakehouse.spark.jobs import UNCHANGED, JobArguments, JobResult, run_job
 from airflow_lakehouse.spark.transforms.attachments import EXTRACTED
+from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 LOAD: Final = "raw_to_bronze"
 STAGES: Final = ("bronze", "silver", "gold")
+_NO_FILES: Final = {"found": 0, "loaded": 0, "skipped": 0, "quarantined": 0}
+_NO_RECORDS: Final = {"read": 0, "bronze": 0, "quarantine": 0}
 
 
 @dataclass(frozen=True)
@@ -30,12 +34,12 @@ class Request:
     """What to run.
 
     :param profile: the lakehouse and its drop.
-    :param dt: see :class:`airflow_lakehouse.spark.discovery.Scope`.
+    :param dt: see :class:`airflow_lakehouse.spark.scope.Scope`.
     :param source_system: see there.
     :param through: the last stage.
     :param max_bad_ratio: see :class:`airflow_lakehouse.spark.jobs.JobArguments`.
     :param reason: see there.
-    :param recompute: see there.
+    :param full: see there.
     :param as_of: see there.
     :param accept: see there.
     :param job: the first stage: loading the drop, or trying rejects again.
@@ -48,7 +52,7 @@ class Request:
     max_bad_ratio: float | None = None
     reason: str | None = None
     job: str = LOAD
-    recompute: bool = False
+    full: bool = False
     as_of: str | None = None
     accept: tuple[str, ...] = ()
 
@@ -66,7 +70,7 @@ def run_pipeline(request: Request) -> dict[str, Any]:
         source_system=request.source_system,
         max_bad_ratio=request.max_bad_ratio,
         reason=request.reason,
-        recompute=request.recompute,
+        full=request.full,
         as_of=request.as_of,
         accept=request.accept,
     )
@@ -75,7 +79,39 @@ def run_pipeline(request: Request) -> dict[str, Any]:
     privacy.of(request.profile)
     if request.as_of is not None:
         resolve(load_pyiceberg(request.profile), request.as_of)
+    _check(request)
     seconds: dict[str, float] = {}
+    results = _fill_bronze(request, arguments, seconds)
+    if request.through != "bronze":
+        with stage("bronze to silver"):
+            results.append(run_job("bronze_to_silver", arguments))
+    summary = _summary(results, seconds)
+    if request.through == "gold":
+        with stage("silver to gold"):
+            _add_gold(summary, arguments)
+    return summary
+
+
+def _check(request: Request) -> None:
+    """Refuse what says nothing, before an hour of bronze.
+
+    :raises UsageError: when there is nothing to load and nothing to make silver of.
+    """
+    if request.full and request.through == STAGES[0]:
+        raise UsageError("a full run makes silver anew, and was told to end before it", legal="silver, gold")
+    if request.job != LOAD or request.profile.raw is not None:
+        return
+    if not request.full:
+        raise UsageError("no raw drop was named", legal="a folder or a file, or --full alone, which loads nothing")
+    catalog = load_pyiceberg(request.profile)
+    if not any(current_snapshot(catalog, table.identifier) for table in bronze.TABLES):
+        raise InputError(f"{request.profile.warehouse} holds no bronze to make silver of", remedy="load a drop first")
+
+
+def _fill_bronze(request: Request, arguments: JobArguments, seconds: dict[str, float]) -> list[JobResult]:
+    """Load the drop, if there is one, or try rejects again."""
+    if request.job == LOAD and request.profile.raw is None:
+        return []
     with stage(request.job.replace("_", " ")):
         results = [run_job(request.job, arguments)]
     if request.job == LOAD:
@@ -86,14 +122,7 @@ def run_pipeline(request: Request) -> dict[str, Any]:
         if has_read:
             with stage("raw to bronze"):
                 results.append(run_job(LOAD, arguments))
-    if request.through != "bronze":
-        with stage("bronze to silver"):
-            results.append(run_job("bronze_to_silver", arguments))
-    summary = _summary(results, seconds)
-    if request.through == "gold":
-        with stage("silver to gold"):
-            _add_gold(summary, arguments)
-    return summary
+    return results
 
 
 def read_documents(arguments: JobArguments, loaded: JobResult) -> bool:
@@ -133,7 +162,7 @@ def _summary(results: list[JobResult], seconds: dict[str, float]) -> dict[str, A
         "run_id": results[0].run_id,
         "batch_id": next((result.batch_id for result in results if result.batch_id), None),
         "files": _files([result.files for result in results if result.files]),
-        "records": _sum(result.records for result in results),
+        "records": _sum(result.records for result in results) or dict(_NO_RECORDS),
         "tables": tables,
         "quarantine": _sum(result.quarantine for result in results),
         "attachments": _sum(result.attachments for result in results),
@@ -146,7 +175,7 @@ def _summary(results: list[JobResult], seconds: dict[str, float]) -> dict[str, A
 def _files(loads: list[dict[str, int]]) -> dict[str, int]:
     """Return where every file is after all loads: the later ones skip what the first has loaded."""
     if len(loads) <= 1:
-        return loads[0] if loads else {}
+        return loads[0] if loads else dict(_NO_FILES)
     together = _sum({name: load[name] for name in ("loaded", "quarantined")} for load in loads)
     return {**loads[-1], **together, "skipped": loads[0]["skipped"]}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.cli.pipeline import STAGES, Request, run_pipeline
-from airflow_lakehouse.cli.warehouse import add_warehouse, print_json
+from airflow_lakehouse.cli.warehouse import add_days, add_warehouse, print_json
 from airflow_lakehouse.profile import Profile
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     add_warehouse(parser)
     parser.add_argument("--reason", metavar="CODE", help="only files with rejects of this reason")
-    parser.add_argument("--dt", metavar="YYYY-MM-DD", help="only files of this day")
+    add_days(parser, "only files of these days")
     parser.add_argument("--source-system", metavar="NAME", help="only files of this sender")
     parser.add_argument("--through", choices=STAGES, default=STAGES[-1], help="last stage (default gold)")
     parser.add_argument("--parser", action="append", default=[], metavar="FILE", help="a parser plugin of one file")

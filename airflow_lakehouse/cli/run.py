@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.cli.pipeline import STAGES, Request, run_pipeline
-from airflow_lakehouse.cli.warehouse import add_as_of, add_warehouse, print_json
+from airflow_lakehouse.cli.warehouse import add_as_of, add_days, add_warehouse, print_json
 from airflow_lakehouse.exceptions import LakehouseError
 from airflow_lakehouse.profile import DEIDENTIFY, KEY_VARIABLE, OCR_ENGINES, Profile
 
@@ -19,17 +19,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     :param parser: of the subcommand.
     """
-    parser.add_argument("raw", metavar="RAW", help="the drop: a folder or one file")
+    parser.add_argument("raw", nargs="?", metavar="RAW", help="the drop: a folder or one file; not needed with --full")
     add_warehouse(parser)
-    parser.add_argument("--dt", metavar="YYYY-MM-DD", help="only this day; the day of files whose path names none")
-    parser.add_argument("--source-system", metavar="NAME", help="who sent files whose path names nobody")
+    add_days(parser, "only these days; a single one is also that of files whose path names none")
+    parser.add_argument(
+        "--source-system",
+        metavar="NAME",
+        help="who sent files whose path names nobody; with --full, the sender whose rows are looked at",
+    )
     parser.add_argument("--through", choices=STAGES, default=STAGES[-1], help="last stage (default gold)")
     parser.add_argument("--ocr", choices=OCR_ENGINES, default="local", help="what reads pages (default local)")
     parser.add_argument(
         "--max-bad-ratio", metavar="SHARE", help="fail, after all is written, if more records are rejected: 0 to 1"
     )
     add_as_of(parser, "make silver from bronze")
-    parser.add_argument("--recompute", action="store_true", help="make silver anew from all of bronze")
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="make silver anew from bronze: all of it, or what --dt and --source-system name",
+    )
     parser.add_argument(
         "--accept",
         action="append",
@@ -64,7 +72,7 @@ def run(options: argparse.Namespace) -> int:
             options.source_system,
             options.through,
             options.max_bad_ratio,
-            recompute=options.recompute,
+            full=options.full,
             as_of=options.as_of,
             accept=tuple(options.accept),
         )

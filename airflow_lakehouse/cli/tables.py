@@ -51,11 +51,12 @@ def list_tables(profile: Profile, as_of: str | None = None) -> list[dict[str, An
     :param as_of: see :func:`airflow_lakehouse.spark.as_of.resolve`; of a tag, only the tables that carry it.
     """
     from airflow_lakehouse.spark.as_of import resolve
-    from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg, table_identifiers
+    from airflow_lakehouse.spark.catalog import copy_identifiers, get_table, load_pyiceberg, table_identifiers
 
     catalog = load_pyiceberg(profile)
     moment = resolve(catalog, as_of)
-    tables = {name: get_table(catalog, name) for name in table_identifiers(catalog)}
+    names = [*table_identifiers(catalog), *copy_identifiers(catalog)]
+    tables = {name: get_table(catalog, name) for name in names}
     return [_described(name, table, moment.snapshot(table)) for name, table in tables.items() if moment.covers(table)]
 
 

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 
+from airflow_lakehouse.days import FORMS
 from airflow_lakehouse.profile import Profile
 
 
@@ -30,6 +31,15 @@ def add_as_of(parser: argparse.ArgumentParser, what: str) -> None:
     """
     moment = "as a run or a tag left it, or as it was at a time (ISO 8601, UTC)"
     parser.add_argument("--as-of", metavar="RUN|TAG|TIME", help=f"{what} {moment}")
+
+
+def add_days(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``--dt``.
+
+    :param parser: of the subcommand.
+    :param what: it limits.
+    """
+    parser.add_argument("--dt", metavar=FORMS, help=f"{what}: one, or from FIRST to LAST; either may be left out")
 
 
 def profile_of(options: argparse.Namespace) -> Profile:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.dbt import freshness
+from airflow_lakehouse.dbt.edition import TODAY, Edition
 from airflow_lakehouse.dbt.environment import DbtEnvironment, ensure_environment
 from airflow_lakehouse.dbt.invocation import dbt_environ
 from airflow_lakehouse.exceptions import AuditError, JobError
@@ -72,6 +73,7 @@ def build_gold(  # noqa: PLR0913 - each is a choice of the caller, by name, with
     threads: int = 3,
     unit_tests: bool = False,
     branch: str | None = None,
+    edition: Edition = TODAY,
 ) -> GoldResult:
     """Build and test gold.
 
@@ -84,30 +86,32 @@ def build_gold(  # noqa: PLR0913 - each is a choice of the caller, by name, with
     :param threads: statements at once.
     :param unit_tests: also run the models' unit tests.
     :param branch: Iceberg branch to write and test on, for tables with ``write.wap.enabled``.
+    :param edition: which gold; today's by default.
     :raises AuditError: when every model was built and a test failed; the tables are written.
     :raises JobError: when a model failed, or dbt did not come so far.
     """
     started = time.monotonic()
     project = project or resource_dir("dbt_example")
     catalog = load_pyiceberg(profile)
-    inputs = freshness.fingerprints(catalog, project)
-    before = {model: freshness.snapshot_id(catalog, model) for model in inputs}
-    stale = _stale(catalog, inputs)
+    inputs = freshness.fingerprints(catalog, project, edition.snapshots)
+    before = {model: freshness.snapshot_id(catalog, edition.table(model)) for model in inputs}
+    stale = _stale(catalog, inputs, edition)
     if not stale and select is None:
-        unchanged = {model: GoldModel("unchanged", _rows(catalog, model)) for model in inputs}
+        unchanged = {model: GoldModel("unchanged", _rows(catalog, edition.table(model))) for model in inputs}
         return GoldResult("unchanged", unchanged, seconds=time.monotonic() - started)
 
     selected = [select] if select else [f"+{model}" for model in stale]
-    environ = dbt_environ(profile, remote=remote, run_id=run_id, branch=branch, unit_tests=unit_tests)
+    environ = dbt_environ(profile, remote=remote, run_id=run_id, branch=branch, unit_tests=unit_tests, edition=edition)
     logs = log_dir or Path(tempfile.mkdtemp(prefix="lakehouse-gold-"))
-    results = _run_dbt(ensure_environment(), _Job(project, logs, environ, threads), selected)
+    job = _Job(project, logs, environ, threads, is_kept=edition is TODAY)
+    results = _run_dbt(ensure_environment(), job, selected)
     passed, warned = _judge(results, logs)
 
     built = [name for name in _names(results, "model") if name in inputs]
     for model in built:
-        freshness.mark(catalog, model, inputs[model], freshness.TESTED)
+        freshness.mark(catalog, edition.table(model), inputs[model], freshness.TESTED)
     checkpoint(profile)
-    models = {model: _outcome(catalog, model, before[model]) for model in inputs}
+    models = {model: _outcome(catalog, edition.table(model), before[model]) for model in inputs}
     return GoldResult("built", models, passed, warned, time.monotonic() - started)
 
 
@@ -118,31 +122,35 @@ def is_current(profile: Profile, *, project: Path | None = None) -> bool:
     :param project: dbt project; the one that ships with this package by default.
     """
     catalog = load_pyiceberg(profile)
-    return not _stale(catalog, freshness.fingerprints(catalog, project or resource_dir("dbt_example")))
+    return not _stale(catalog, freshness.fingerprints(catalog, project or resource_dir("dbt_example")), TODAY)
 
 
-def _stale(catalog: Catalog, inputs: dict[str, str]) -> list[str]:
+def _stale(catalog: Catalog, inputs: dict[str, str], edition: Edition) -> list[str]:
     """Return the models whose note is missing, or whose sources, project or own rows have moved since."""
-    return [name for name in inputs if not freshness.is_marked(catalog, name, inputs[name], freshness.TESTED)]
+    marks = freshness.TESTED
+    return [name for name in inputs if not freshness.is_marked(catalog, edition.table(name), inputs[name], marks)]
 
 
-def _rows(catalog: Catalog, model: str) -> int:
-    snapshot = current_snapshot(catalog, f"{freshness.NAMESPACE}.{model}")
+def _rows(catalog: Catalog, table: str) -> int:
+    snapshot = current_snapshot(catalog, table)
     summary = snapshot.summary.additional_properties if snapshot and snapshot.summary else {}
     return int(summary.get("total-records") or 0)
 
 
-def _outcome(catalog: Catalog, model: str, before: int | None) -> GoldModel:
-    changed = freshness.snapshot_id(catalog, model) != before
-    return GoldModel("rebuilt" if changed else "unchanged", _rows(catalog, model))
+def _outcome(catalog: Catalog, table: str, before: int | None) -> GoldModel:
+    changed = freshness.snapshot_id(catalog, table) != before
+    return GoldModel("rebuilt" if changed else "unchanged", _rows(catalog, table))
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
+    """What dbt is started for; ``is_kept`` where what it parses serves the next run."""
+
     project: Path
     logs: Path
     environ: dict[str, str]
     threads: int
+    is_kept: bool
 
 
 def _run_dbt(environment: DbtEnvironment, job: _Job, select: list[str]) -> list[dict[str, Any]]:
@@ -152,7 +160,7 @@ def _run_dbt(environment: DbtEnvironment, job: _Job, select: list[str]) -> list[
     shutil.rmtree(target, ignore_errors=True)
     target.mkdir()
     parsed = environment.path / f"{freshness.hash_of_project(project)[:16]}-{_PARSED}"
-    if parsed.is_file():
+    if parsed.is_file() and job.is_kept:
         # Parsing takes three seconds; what the last run parsed is checked and used again by dbt itself.
         shutil.copyfile(parsed, target / _PARSED)
     command = [
@@ -164,7 +172,9 @@ def _run_dbt(environment: DbtEnvironment, job: _Job, select: list[str]) -> list[
         code = _wait(
             subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **job.environ})
         )
-    _keep(target / _PARSED, parsed)
+    if job.is_kept:
+        # Another edition's models have other schemas in what was parsed.
+        _keep(target / _PARSED, parsed)
     try:
         results: list[dict[str, Any]] = json.loads((target / "run_results.json").read_text())["results"]
     except (OSError, ValueError, KeyError) as error:

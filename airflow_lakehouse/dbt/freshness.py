@@ -17,7 +17,7 @@ from airflow_lakehouse.spark.catalog import checkpoint, current_snapshot, find_t
 from airflow_lakehouse.spark.run_tags import tag_run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from pyiceberg.catalog import Catalog
@@ -31,15 +31,17 @@ BUILT: Final = "lakehouse.built"
 """Table property: the same, set when it is built. Its tests may not have run, or may have failed."""
 
 
-def fingerprints(catalog: Catalog, project: Path) -> dict[str, str]:
+def fingerprints(catalog: Catalog, project: Path, snapshots: Mapping[str, int | None] | None = None) -> dict[str, str]:
     """Return, for each gold table, a hash of what it is built from: the project and its sources' snapshots.
 
     :param catalog: the catalog the sources are in.
     :param project: the dbt project.
+    :param snapshots: source to the snapshot it is read as of; None for those they have now.
     """
     code = hash_of_project(project)
     sources = sources_of_models(read_manifest(project))
-    ids = {table: _state(catalog, table) for table in set().union(*sources.values())}
+    tables = set().union(*sources.values())
+    ids = snapshots if snapshots is not None else {table: _state(catalog, table) for table in tables}
     return {
         model: sha256(json.dumps([code, {table: ids[table] for table in sorted(tables)}]).encode()).hexdigest()
         for model, tables in sources.items()

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Final
 
+from airflow_lakehouse.dbt.edition import TODAY
 from airflow_lakehouse.spark.session import SNAPSHOT_PROPERTY, catalog_conf, sql_conf
 
 if TYPE_CHECKING:
+    from airflow_lakehouse.dbt.edition import Edition
     from airflow_lakehouse.profile import Profile
 
 _QUIET: Final = {
@@ -29,8 +31,14 @@ _SESSION: Final = {
 }
 
 
-def dbt_environ(
-    profile: Profile, *, remote: str, run_id: str, branch: str | None = None, unit_tests: bool = False
+def dbt_environ(  # noqa: PLR0913 - each is a choice of the caller, by name, with a default
+    profile: Profile,
+    *,
+    remote: str,
+    run_id: str,
+    branch: str | None = None,
+    unit_tests: bool = False,
+    edition: Edition = TODAY,
 ) -> dict[str, str]:
     """Return what ``profiles.yml`` and dbt read from the environment. It holds the server's token: never log it.
 
@@ -39,11 +47,17 @@ def dbt_environ(
     :param run_id: run that is written into the snapshots dbt commits.
     :param branch: Iceberg branch that tables with ``write.wap.enabled`` are written to and tested on.
     :param unit_tests: also run the models' unit tests.
+    :param edition: which gold is built.
     """
     conf = {**sql_conf(), **catalog_conf(profile), **_SESSION, f"{SNAPSHOT_PROPERTY}lakehouse.run-id": run_id}
     if branch:
         conf["spark.wap.branch"] = branch
-    environ = {**_QUIET, "LAKEHOUSE_SPARK_REMOTE": remote, "LAKEHOUSE_SPARK_CONF": json.dumps(conf, sort_keys=True)}
+    environ = {
+        **_QUIET,
+        **edition.environ(),
+        "LAKEHOUSE_SPARK_REMOTE": remote,
+        "LAKEHOUSE_SPARK_CONF": json.dumps(conf, sort_keys=True),
+    }
     if unit_tests:
         environ["DBT_EXCLUDE_RESOURCE_TYPES"] = ""
     return environ

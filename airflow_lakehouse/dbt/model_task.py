@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from airflow_lakehouse._compat import Context
+    from airflow_lakehouse.dbt.edition import Edition
     from airflow_lakehouse.profile import Profile
 
 _log = logging.getLogger(__name__)
@@ -25,10 +26,11 @@ class _Run:
     """What is remembered from before dbt until after it.
 
     :param profile: the lakehouse.
-    :param model: name of the gold table; None for other nodes.
+    :param model: namespace and name of the gold table; None for other nodes.
     :param inputs: what the model is built from.
     :param lease: keeps the engine up.
     :param before: snapshot the table had.
+    :param edition: which gold it belongs to.
     """
 
     profile: Profile
@@ -36,9 +38,19 @@ class _Run:
     inputs: str | None
     lease: ExitStack
     before: int | None
+    edition: Edition
 
 
-def prepare(context: Context, operator: Any, *, conn_id: str, project: Path, skip_unchanged: bool) -> None:
+def prepare(  # noqa: PLR0913 - the choices of gold_task_group
+    context: Context,
+    operator: Any,
+    *,
+    conn_id: str,
+    project: Path,
+    skip_unchanged: bool,
+    as_of: str | None = None,
+    namespace: str | None = None,
+) -> None:
     """Give a Cosmos task the environment, the engine and the profile, just before it starts dbt.
 
     A model that is current starts no engine and no dbt.
@@ -48,13 +60,21 @@ def prepare(context: Context, operator: Any, *, conn_id: str, project: Path, ski
     :param conn_id: the ``lakehouse`` connection.
     :param project: the dbt project.
     :param skip_unchanged: see :func:`airflow_lakehouse.dbt.task_group.gold_task_group`.
+    :param as_of: see there.
+    :param namespace: see there.
     """
+    from airflow_lakehouse.dbt.edition import edition
     from airflow_lakehouse.dbt.environment import ensure_environment
     from airflow_lakehouse.dbt.invocation import dbt_environ
     from airflow_lakehouse.hooks.lakehouse import LakehouseHook
+    from airflow_lakehouse.spark.catalog import load_pyiceberg
     from airflow_lakehouse.spark.connect_server import hold_server
 
-    run = _run_of(operator, LakehouseHook(conn_id).get_profile(), project)
+    profile = LakehouseHook(conn_id).get_profile()
+    text = operator.render_template(as_of, context) if as_of is not None else None
+    # A template that finds nothing renders the text "None".
+    moment = None if text in (None, "", "None") else text
+    run = _run_of(operator, profile, project, edition(load_pyiceberg(profile), project, moment, namespace))
     setattr(operator, _ATTRIBUTE, run)
     if skip_unchanged and _is_current(run, operator):
         _log.info("%s is what its sources and its project make of it; dbt is not started", run.model)
@@ -65,7 +85,7 @@ def prepare(context: Context, operator: Any, *, conn_id: str, project: Path, ski
     # Held until dbt is done, else the engine may stop as idle in the middle of a long model. Where dbt cannot
     # even be started, the end of this process drops it.
     server = run.lease.enter_context(hold_server())
-    environ = dbt_environ(run.profile, remote=server.remote, run_id=str(context["run_id"]))
+    environ = dbt_environ(run.profile, remote=server.remote, run_id=str(context["run_id"]), edition=run.edition)
     operator.env = {**(operator.env or {}), **environ}
 
 
@@ -87,18 +107,19 @@ def finish(project_dir: str, *, context: Context, **_: Any) -> None:
     checkpoint(run.profile)
 
 
-def _run_of(operator: Any, profile: Profile, project: Path) -> _Run:
+def _run_of(operator: Any, profile: Profile, project: Path, edition: Edition) -> _Run:
     from airflow_lakehouse.dbt import freshness
     from airflow_lakehouse.spark.catalog import load_pyiceberg
 
     model = operator.extra_context.get("dbt_node_config", {}).get("name")
     catalog = load_pyiceberg(profile)
-    inputs = freshness.fingerprints(catalog, project).get(model)
+    inputs = freshness.fingerprints(catalog, project, edition.snapshots).get(model)
     if inputs is not None and operator.vars:
         inputs = sha256(json.dumps([inputs, operator.vars], sort_keys=True, default=str).encode()).hexdigest()
     if inputs is None:
-        return _Run(profile, None, None, ExitStack(), None)
-    return _Run(profile, model, inputs, ExitStack(), freshness.snapshot_id(catalog, model))
+        return _Run(profile, None, None, ExitStack(), None, edition)
+    table = edition.table(model)
+    return _Run(profile, table, inputs, ExitStack(), freshness.snapshot_id(catalog, table), edition)
 
 
 def _is_current(run: _Run, operator: Any) -> bool:
@@ -131,7 +152,7 @@ def _note(run: _Run, operator: Any, context: Context) -> None:
     try:
         if operator.base_cmd[0] == "run":
             mark(catalog, run.model, run.inputs, BUILT)
-            if snapshot_id(catalog, run.model) != run.before:
+            if run.edition.snapshots is None and snapshot_id(catalog, run.model) != run.before:
                 tag_gold(run.profile, str(context["run_id"]), [run.model])
         elif operator.base_cmd[0] == "test":
             mark_tested(catalog, run.model)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_lakehouse.days import Days, as_day
 from airflow_lakehouse.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -81,26 +82,28 @@ def list_drop(raw: str, dt: str | None = None, aws_conn_id: str | None = None) -
     """List a drop. What starts with a dot or an underscore (markers, unfinished uploads) is no input.
 
     :param raw: root of the drop: a path, ``file://...`` or ``s3://bucket/prefix``.
-    :param dt: one day, ``YYYY-MM-DD``; only its folders are listed then.
+    :param dt: days, as :meth:`airflow_lakehouse.days.Days.parse` takes them; only their folders are listed then.
     :param aws_conn_id: Airflow's AWS connection for S3; None takes what boto3 finds on the machine.
-    :raises InputError: when the place is of a kind that cannot be listed.
+    :raises InputError: when the place is of a kind that cannot be listed, or ``dt`` names no days.
     """
+    days = Days.parse(dt) if dt else None
     if raw.startswith("s3://"):
-        files = _list_s3(raw, dt, aws_conn_id)
+        files = _list_s3(raw, days, aws_conn_id)
     elif "://" in raw and not raw.startswith("file://"):
         raise InputError(f"a raw drop cannot be read from {raw!r}", legal="a path, file:// or s3://")
     else:
-        files = _list_local(Path(raw.removeprefix("file://")).expanduser(), dt)
+        files = _list_local(Path(raw.removeprefix("file://")).expanduser(), days)
     return (file for file in files if not any(part.startswith((".", "_")) for part in file.path.split("/")))
 
 
-def _list_local(root: Path, dt: str | None) -> Iterator[RawFile]:
+def _list_local(root: Path, days: Days | None) -> Iterator[RawFile]:
     if root.is_file():
         yield _local_file(root, root.name)
         return
     tops = [root]
-    if dt:
-        tops = [folder for above in _ABOVE_DAY for folder in root.glob(f"{above}dt={dt}")]
+    if days:
+        folders = (folder for above in _ABOVE_DAY for folder in root.glob(f"{above}dt={days.only or '*'}"))
+        tops = [folder for folder in folders if _is_of(days, folder.name)]
     for top in tops:
         for folder, _, names in os.walk(top):
             for name in names:
@@ -110,12 +113,17 @@ def _list_local(root: Path, dt: str | None) -> Iterator[RawFile]:
                     yield _local_file(path, path.relative_to(root).as_posix())
 
 
+def _is_of(days: Days, folder: str) -> bool:
+    """Tell whether a folder, ``dt=YYYY-MM-DD``, is that of one of these days."""
+    return as_day(folder.removeprefix("dt=")) in days
+
+
 def _local_file(path: Path, name: str) -> RawFile:
     status = path.stat()
     return RawFile(name, status.st_size, status.st_mtime)
 
 
-def _list_s3(raw: str, dt: str | None, aws_conn_id: str | None) -> Iterator[RawFile]:
+def _list_s3(raw: str, days: Days | None, aws_conn_id: str | None) -> Iterator[RawFile]:
     # Imported when used: boto3 and the provider cost a DAG parse 0.6 s.
     from airflow.providers.amazon.aws.hooks.s3 import S3Hook
 
@@ -123,17 +131,23 @@ def _list_s3(raw: str, dt: str | None, aws_conn_id: str | None) -> Iterator[RawF
     bucket, _, root = raw.removeprefix("s3://").partition("/")
     root = f"{root.rstrip('/')}/" if root.strip("/") else ""
     prefixes = [root]
-    if dt:
+    if days:
         # Day folders are two or three levels down; asking level by level spares listing every other day's keys.
         parents = [root, *_folders(client, bucket, root)]
         parents += [folder for parent in parents for folder in _folders(client, bucket, f"{parent}source=")]
-        prefixes = [f"{parent}dt={dt}/" for parent in dict.fromkeys(parents)]
+        tops = list(dict.fromkeys(parents))
+        prefixes = [f"{top}dt={days.only}/" for top in tops] if days.only else _days_below(client, bucket, tops, days)
     for prefix in prefixes:
         for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
             for entry in page.get("Contents", ()):
                 if not entry["Key"].endswith("/"):
                     modified = entry["LastModified"].timestamp()
                     yield RawFile(entry["Key"].removeprefix(root), entry["Size"], modified)
+
+
+def _days_below(client: Any, bucket: str, tops: Iterable[str], days: Days) -> list[str]:
+    found = [folder for top in tops for folder in _folders(client, bucket, f"{top}dt=")]
+    return [folder for folder in found if _is_of(days, folder.rstrip("/").rpartition("/")[2])]
 
 
 def _folders(client: Any, bucket: str, prefix: str) -> list[str]:
@@ -152,7 +166,7 @@ def look_at_drop(
     """Tell whether a drop is ready to be read, and what is in it. One that does not exist is not ready.
 
     :param raw: root of the drop.
-    :param dt: one day, ``YYYY-MM-DD``; None takes all of them.
+    :param dt: days, as :meth:`airflow_lakehouse.days.Days.parse` takes them; None takes all of them.
     :param min_files: how many files there must be.
     :param settle_seconds: how long no file may have changed; guards against a drop that is still being written.
     :param aws_conn_id: Airflow's AWS connection for S3.

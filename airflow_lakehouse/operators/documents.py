@@ -33,7 +33,8 @@ class ReadDocumentsOperator(BaseOperator):
     ``pages_failed``, ``rejected`` (reason to count) and ``seconds``.
 
     :param raw: root of the drop; by default the connection's. (templated)
-    :param dt: one day, ``YYYY-MM-DD``; by default all of them. (templated)
+    :param dt: days, ``YYYY-MM-DD`` or ``FIRST..LAST`` (:meth:`airflow_lakehouse.days.Days.parse`); by default all of
+        them. (templated)
     :param workers: documents read at a time.
     :param lakehouse_conn_id: connection with the profile. (templated)
     """
@@ -71,8 +72,8 @@ class ReadDocumentsOperator(BaseOperator):
 
     def _find(self, profile: Profile) -> list[SourceFile]:
         """Return the documents of the drop, and those extracted from records."""
-        from airflow_lakehouse.spark.discovery import Scope
         from airflow_lakehouse.spark.documents import to_read
+        from airflow_lakehouse.spark.scope import Scope
 
         # A template that finds nothing renders the text "None".
         return to_read(profile, Scope(None if self.dt in (None, "", "None") else self.dt))

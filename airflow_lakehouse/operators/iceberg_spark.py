@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_lakehouse._compat import BaseOperator, default_deferrable, task_store
 from airflow_lakehouse.assets import job_assets
+from airflow_lakehouse.days import Days
 from airflow_lakehouse.exceptions import ConfigurationError, JobError
 from airflow_lakehouse.hooks.edge import airflow_errors
 from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
@@ -37,10 +38,11 @@ class IcebergSparkOperator(BaseOperator):
     ``files``, ``job``, ``job_id``, ``runner``.
 
     :param job: name of the job. (templated)
-    :param arguments: ``dt``, ``source_system`` and ``max_bad_ratio`` (share of records that may be rejected, 0 to 1)
-        for the job, ``reason`` for ``replay_quarantine``, ``recompute``, ``as_of`` (a run, tag or time) and
-        ``accept`` (checks whose failure does not keep silver from its readers) for ``bronze_to_silver``, ``policy`` for
-        ``maintain``; all optional. (templated)
+    :param arguments: ``dt`` (``YYYY-MM-DD`` or ``FIRST..LAST``), ``source_system`` and ``max_bad_ratio`` (share of
+        records that may be rejected, 0 to 1) for the job, ``reason`` for ``replay_quarantine``, ``full`` (make it anew,
+        all of it or what ``dt`` and ``source_system`` name), ``as_of`` (a run, tag or time) and ``accept`` (checks
+        whose failure does not keep silver from its readers) for ``bronze_to_silver``, ``policy`` for ``maintain``; all
+        optional. (templated)
     :param lakehouse_conn_id: connection with the profile. (templated)
     :param runner: where the job runs; by default what the connection says.
     :param deferrable: wait in the triggerer and hold no worker; by default ``[operators] default_deferrable``.
@@ -170,13 +172,16 @@ class IcebergSparkOperator(BaseOperator):
         return sha256(text.encode()).hexdigest()
 
     def _job_arguments(self, profile: Profile, context: Context) -> dict[str, Any]:
-        legal = ("dt", "source_system", "max_bad_ratio", "reason", "recompute", "as_of", "accept", "policy")
+        legal = ("dt", "source_system", "max_bad_ratio", "reason", "full", "as_of", "accept", "policy")
         strangers = sorted(set(self.arguments) - set(legal))
         if strangers:
             raise ConfigurationError(f"job {self.job!r} takes no {', '.join(strangers)}", legal=", ".join(legal))
         # A template that finds nothing renders the text "None".
         given = {name: self.arguments.get(name) for name in legal}
         given = {name: None if value in ("", "None") else value for name, value in given.items()}
+        if given["dt"] is not None:
+            # Before a job is started that could only say the same.
+            Days.parse(given["dt"])
         return {"profile": profile.as_dict(), "run_id": self._run_id(context), **given}
 
     def _run_id(self, context: Context) -> str:

@@ -17,7 +17,8 @@ class RawDropSensor(FindingSensor):
     ``dt`` (the days that were found). No file is named: a drop may hold millions.
 
     :param raw: root of the drop; by default the connection's. (templated)
-    :param dt: one day, ``YYYY-MM-DD``; by default all of them. (templated)
+    :param dt: days, ``YYYY-MM-DD`` or ``FIRST..LAST`` (:meth:`airflow_lakehouse.days.Days.parse`); by default all of
+        them. Of a range, one day with enough files will do. (templated)
     :param min_files: how many files there must be.
     :param settle_seconds: how long no file may have changed; for drops that are written file by file.
     :param lakehouse_conn_id: connection with the profile. (templated)

@@ -27,6 +27,10 @@ BUSY_MILLISECONDS = 60_000
 first fails a run that had only to wait, for a backup of the file, say."""
 
 
+COPY_PREFIX = "gold_"
+"""How namespaces begin that hold gold as of a moment. Such tables can be read; no run tags them or sets them back."""
+
+
 def load_pyiceberg(profile: Profile) -> Catalog:
     """Open the catalog.
 
@@ -189,8 +193,17 @@ def table_identifiers(catalog: Catalog) -> list[str]:
     return [".".join(name) for space in spaces for name in sorted(catalog.list_tables(space))]
 
 
+def copy_identifiers(catalog: Catalog) -> list[str]:
+    """Return the tables of gold as of a moment, as namespace and name.
+
+    :param catalog: from :func:`load_pyiceberg`.
+    """
+    spaces = sorted(space for space in catalog.list_namespaces() if space[0].startswith(COPY_PREFIX))
+    return [".".join(name) for space in spaces for name in sorted(catalog.list_tables(space))]
+
+
 def named(catalog: Catalog, name: str) -> str:
-    """Return a table's namespace and name.
+    """Return a table's namespace and name; those of gold as of a moment only by both.
 
     :param catalog: from :func:`load_pyiceberg`.
     :param name: with or without the namespace.
@@ -198,6 +211,8 @@ def named(catalog: Catalog, name: str) -> str:
     """
     known = table_identifiers(catalog)
     found = next((one for one in known if name in (one, one.partition(".")[2])), None)
+    if found is None and name in copy_identifiers(catalog):
+        return name
     if found is None:
         legal = ", ".join(sorted(one.partition(".")[2] for one in known)) or "none yet"
         raise TableNotFoundError(f"this warehouse has no table {name!r}", legal=legal)

@@ -55,6 +55,9 @@ def affected(work: Work, source: Table, seen: delta.Watermark | None, now: delta
 
     if work.full or seen is None:
         return None
+    if work.again is not None:
+        rows = work.again.of_sender(work.again.of_days(work.read(source)))
+        return rows.select(*RESOURCE).where(F.col("resource_id").isNotNull()).distinct()
     added = delta.added_rows(work.spark, work.catalog, source, seen.snapshot(source), now.snapshot(source))
     if added is None:
         return None
@@ -131,34 +134,58 @@ def stage(work: Work, table: Table, wanted: DataFrame, present: DataFrame, now: 
     :param table: the target.
     :param wanted: rows it should hold for some keys, or for all.
     :param present: rows it holds for these keys; not read where the table is empty.
-    :param now: the watermark.
+    :param now: the watermark; where the table has it and nothing differs, nothing is staged.
     :raises ConflictError: when another run has taken the branch away.
     """
+    from pyspark.sql import functions as F
+
     base = work.began[table.name]
-    is_empty = base is None or load.row_count(work.catalog, table, base) == 0
-    touched, counts, prune = None, None, "true"
-    if not is_empty:
+    touched, doubled, counts = None, None, {}
+    if base is not None and load.row_count(work.catalog, table, base):
+        if work.full or work.again is not None:
+            doubled = _doubled(work, table, present)
+            present = present if doubled is None else present.join(doubled, list(table.key), "left_anti")
         touched = work.keep(operations(table, wanted, present), f"{table.name}_changes")
         counts = {row[OPERATION]: row["count"] for row in touched.groupBy(OPERATION).count().collect()}
-        prune = _prune(table, touched)
+    differs = doubled is not None or (bool(counts) if touched is not None else not wanted.isEmpty())
+    if delta.is_stored(work.catalog, table, now) and not differs:
+        return load.Change(load.row_count(work.catalog, table, base))
     start = branches.create(work.spark, work.catalog, table, work.branch, base)
-    properties = now.properties()
-    stamp(work.spark, properties)
-    try:
-        # Also with nothing to change: the empty commit carries the watermark, and spares the next run this work.
-        if touched is None:
-            load.fill(table, wanted, work.branch)
-        else:
-            load.conform(work.spark, table, touched, prune, work.branch)
-    finally:
-        unstamp(work.spark, properties)
-    made = load.head(work.catalog, table, work.branch)
-    if counts is None:
+    if doubled is not None:
+        # No statement tells two rows of one key apart, to leave one of them: all go, and one is made anew.
+        load.conform(work.spark, table, doubled.withColumn(OPERATION, F.lit("delete")), branch=work.branch)
+    made = _commit(work, table, wanted, touched, now)
+    if touched is None:
         counts = {"insert": load.added_since(work.catalog, table, start, made)}
     done = (counts.get(operation, 0) for operation in ("insert", "update", "delete"))
     change = load.Change(load.row_count(work.catalog, table, made), *done)
     work.staged[table.name] = branches.Staged(table, work.branch, base, made, touched, change)
     return change
+
+
+def _commit(work: Work, table: Table, wanted: DataFrame, touched: DataFrame | None, now: delta.Watermark) -> int:
+    """Write what differs to the branch, with the watermark; return the snapshot.
+
+    Also with nothing to change: the empty commit carries the watermark, and spares the next run this work.
+    """
+    properties = now.properties()
+    stamp(work.spark, properties)
+    try:
+        if touched is None:
+            load.fill(table, wanted, work.branch)
+        else:
+            load.conform(work.spark, table, touched, _prune(table, touched), work.branch)
+    finally:
+        unstamp(work.spark, properties)
+    return load.head(work.catalog, table, work.branch)
+
+
+def _doubled(work: Work, table: Table, present: DataFrame) -> DataFrame | None:
+    """Return one row of each key that is there more than once; None where no key is."""
+    keys = present.groupBy(*table.key).count().where("count > 1").drop("count")
+    rows = only(present, keys, table.key).dropDuplicates(list(table.key))
+    kept = work.keep(rows, f"{table.name}_doubled")
+    return None if kept.isEmpty() else kept
 
 
 _MAX_LITERALS: Final = 64

@@ -115,6 +115,23 @@ def stored(catalog: Catalog, target: Table, moment: AsOf | None = None) -> Water
     return marked[1] if marked else None
 
 
+def is_stored(catalog: Catalog, target: Table, mark: Watermark) -> bool:
+    """Tell whether a table carries a watermark already, its totals included.
+
+    :param catalog: the catalog.
+    :param target: the table.
+    :param mark: the watermark, the table's own source first. While there is nothing in that, none need be carried.
+    """
+    held = stored(catalog, target)
+    if held is None:
+        return next(iter(mark.sources.values()), _NONE) == _NONE
+    return held == mark and _counted(held) == _counted(mark)
+
+
+def _counted(mark: Watermark) -> dict[str, int]:
+    return {name: rows for name, rows in mark.totals.items() if rows}
+
+
 def last_mark(table: IcebergTable, moment: AsOf | None = None) -> tuple[int, Watermark] | None:
     """Return the newest watermark in a table's history and the id of the snapshot that carries it; None for none.
 
@@ -134,6 +151,20 @@ def last_mark(table: IcebergTable, moment: AsOf | None = None) -> tuple[int, Wat
         parent = snapshot.parent_snapshot_id
         snapshot = table.snapshot_by_id(parent) if parent is not None else None
     return None
+
+
+def shows_persons_again(table: IcebergTable, moment: AsOf) -> bool:
+    """Tell whether a table was de-identified since a moment, or then in another way: its readers would see persons.
+
+    :param table: a silver table; any other holds no mark of it.
+    :param moment: when.
+    """
+    if moment.snapshot(table) is None:
+        return False
+    then, now = last_mark(table, moment), last_mark(table)
+    # A tag keeps one snapshot. Where that is a compaction's, the commit that told how may have expired.
+    is_same = then is not None and now is not None and then[1].privacy == now[1].privacy
+    return now is not None and bool(now[1].privacy) and not is_same
 
 
 def added_rows(

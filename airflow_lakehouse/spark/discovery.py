@@ -10,13 +10,14 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
+from airflow_lakehouse.days import as_day
 from airflow_lakehouse.exceptions import InputError, SourceReadError
 from airflow_lakehouse.parsing.model import SourceFile
 from airflow_lakehouse.spark import files
+from airflow_lakehouse.spark.scope import Scope
 
 if TYPE_CHECKING:
     import io
@@ -48,22 +49,6 @@ class Found:
     parser_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """Which part of a drop a run takes, and what it says of files whose path does not.
-
-    :param dt: given day: only files of that day's partition, and the day of files without one.
-    :param source_system: given source system, for files whose path names none.
-    """
-
-    dt: str | None = None
-    source_system: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.dt is not None and not _is_day(self.dt):
-            raise InputError(f"dt {self.dt!r} is not a day", legal="YYYY-MM-DD, such as 2026-01-15")
-
-
 def discover(profile: Profile, registry: Registry, scope: Scope | None = None) -> list[Found]:
     """List a drop, in order of URI.
 
@@ -80,9 +65,17 @@ def discover(profile: Profile, registry: Registry, scope: Scope | None = None) -
     listed = {file.uri: file for file in list_files(raw, scope, profile.textract_uri)}
     found = [claim(file, registry) for file in listed.values()]
     if not found:
-        where = f" for dt={scope.dt}" if scope.dt else ""
-        raise InputError(f"{raw} holds no file{where}", legal="a folder with files in it, or one file", remedy=_LAYOUT)
+        raise _nothing(raw, scope)
     return found
+
+
+def _nothing(raw: str, scope: Scope) -> InputError:
+    """Return the error of a drop in which there is no file for a run; it tells which days there are."""
+    if scope.dt is None:
+        return InputError(f"{raw} holds no file", legal="a folder with files in it, or one file", remedy=_LAYOUT)
+    days = sorted({day for uri, relative, *_ in _list(raw) if (day := _day_of(uri, relative)[0])})
+    there = f"{len(days)} days from {days[0]} to {days[-1]}" if days else "none"
+    return InputError(f"{raw} holds no file for dt={scope.dt!r}", legal=f"days there are: {there}", remedy=_LAYOUT)
 
 
 _LAYOUT: Final = "put files below <raw>/fhir/dt=YYYY-MM-DD/ or <raw>/docs/dt=YYYY-MM-DD/, or name another folder"
@@ -97,12 +90,14 @@ def list_files(raw: str, scope: Scope, textract: str = "") -> Iterator[SourceFil
     :raises InputError: when the drop does not exist or cannot be read.
     """
     results = files.folder_uri(textract) if textract else ""
-    for uri, relative, size, etag in _list_local(raw) if files.local_path(raw) else _list_remote(raw):
+    days = scope.days
+    only = str(days.only) if days and days.only else None
+    for uri, relative, size, etag in _list(raw):
         if results and uri.startswith(results):
             # An OCR root below the drop: what engines have read is no drop of its own.
             continue
         dt, day_given = _day_of(uri, relative)
-        if scope.dt and day_given and dt != scope.dt:
+        if days and day_given and (as_day(dt) if dt else None) not in days:
             continue
         version = etag or _version(uri)
         if not version:
@@ -112,10 +107,15 @@ def list_files(raw: str, scope: Scope, textract: str = "") -> Iterator[SourceFil
             uri=uri,
             etag=version,
             size=size,
-            dt=dt or scope.dt,
+            dt=dt or only,
             source_system=source[1] if source else (scope.source_system or "default"),
             textract=textract,
         )
+
+
+def _list(raw: str) -> Iterator[tuple[str, str, int, str]]:
+    """Yield URI, path below the drop, size and, where the listing tells it, the version of each file."""
+    return _list_local(raw) if files.local_path(raw) else _list_remote(raw)
 
 
 def _list_local(raw: str) -> Iterator[tuple[str, str, int, str]]:
@@ -216,15 +216,7 @@ def _day_of(uri: str, relative: str) -> tuple[str | None, bool]:
     if found is None:
         return None, False
     # dt=2026-13-45 is no day: the file loads without one rather than being lost or failing the run.
-    return (found[1] if _is_day(found[1]) else None), True
-
-
-def _is_day(text: str) -> bool:
-    try:
-        date.fromisoformat(text)
-    except ValueError:
-        return False
-    return len(text) == len("2026-01-15")
+    return (found[1] if as_day(found[1]) else None), True
 
 
 def _sha256(uri: str) -> str:

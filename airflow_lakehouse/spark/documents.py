@@ -13,9 +13,10 @@ from airflow_lakehouse.spark.ledger import Ledger
 if TYPE_CHECKING:
     from airflow_lakehouse.parsing import SourceFile
     from airflow_lakehouse.profile import Profile
+    from airflow_lakehouse.spark.scope import Scope
 
 
-def to_read(profile: Profile, scope: discovery.Scope) -> list[SourceFile]:
+def to_read(profile: Profile, scope: Scope) -> list[SourceFile]:
     """Return the documents of a drop, and those extracted from records that no load has taken yet.
 
     :param profile: the lakehouse and its drop.

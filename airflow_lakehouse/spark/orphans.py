@@ -134,7 +134,8 @@ def moved(work: Work, table: Table, identity: str, seen: Watermark, now: Waterma
     found = []
     for link in links(table):
         source = by_name(link.target.reads[0])
-        if seen.dead == now.dead and seen.snapshot(source) == now.snapshot(source):
+        is_same = seen.dead == now.dead and seen.snapshot(source) == now.snapshot(source)
+        if is_same and work.again is None:
             continue
         told = F.array_contains("flags", link.flag).alias("orphan")
         facts = work.read(table).select(

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from airflow_lakehouse.spark.ledger import Entry
     from airflow_lakehouse.tables import Table
 
-RECOMPUTE: Final = (
-    "if silver was changed by hand, make it anew: `lakehouse run RAW --warehouse DIR --recompute`, or"
-    " arguments={'recompute': True} of the bronze_to_silver task; else keep the warehouse and report it with"
+MAKE_ANEW: Final = (
+    "if silver was changed by hand, make it anew: `lakehouse run --full --warehouse DIR`, or"
+    " arguments={'full': True} of the bronze_to_silver task; else keep the warehouse and report it with"
     " ops.reconciliation"
 )
 STORED: Final = "stored"
@@ -161,7 +161,7 @@ def check_totals(
         wrong += [f"{name}: {made} made, {placed} stored"] if made != placed else []
     if wrong:
         raise ReconciliationError(
-            f"rows went missing or were doubled over all runs ({'; '.join(wrong)})", remedy=RECOMPUTE
+            f"rows went missing or were doubled over all runs ({'; '.join(wrong)})", remedy=MAKE_ANEW
         )
 
 

@@ -10,7 +10,7 @@ from airflow_lakehouse.spark import audit, branches, reconcile
 from airflow_lakehouse.tables import silver
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from pyiceberg.catalog import Catalog
     from pyspark.sql import SparkSession
@@ -46,13 +46,15 @@ class Release:
         self._catalog = catalog
         self._run_id = run_id
         self._accepted = accepted
-        self._findings: dict[str, list[audit.Finding]] = {}
-        self._counts: list[reconcile.Count] = []
+        self.findings: dict[str, list[audit.Finding]] = {}
+        self.counts: list[reconcile.Count] = []
         self.branch = branches.new_name(run_id)
         self.staged: dict[str, _Audited] = {}
         """Table name to what waits to be published."""
         self.published: dict[str, Outcome] = {}
         """Table name to what was done, for tables readers see as this run left them."""
+        self.has_published = False
+        """Whether readers see anything else than before."""
 
     def start(self, began: Mapping[str, int | None], marks: Mapping[str, Watermark]) -> None:
         """Begin an attempt: keep of earlier ones what still stands.
@@ -91,11 +93,14 @@ class Release:
         :param marks: table name to the watermarks before and after.
         :raises CheckFailedError: when rows fail a check that is not accepted.
         """
-        for name, outcome in outcomes.items():
-            self.staged[name] = _Audited(marks[name][1], outcome, staged[name])
-        findings = audit.run(spark, [staged[name] for name in outcomes], self._accepted)
-        for name in outcomes:
-            self._findings[name] = [finding for finding in findings if finding.staged.table.name == name]
+        fresh = [name for name in outcomes if name in staged]
+        for name in fresh:
+            self.staged[name] = _Audited(marks[name][1], outcomes[name], staged[name])
+        # A table that is as it should be has nothing to publish.
+        self.published.update({name: outcome for name, outcome in outcomes.items() if name not in staged})
+        findings = audit.run(spark, [staged[name] for name in fresh], self._accepted)
+        for name in fresh:
+            self.findings[name] = [finding for finding in findings if finding.staged.table.name == name]
         audit.refuse(findings)
 
     def reconcile(self, there: Watermark, began: Mapping[str, int | None]) -> None:
@@ -108,9 +113,9 @@ class Release:
         outcomes = {**self.published, **{name: one.outcome for name, one in self.staged.items()}}
         left = {**began, **{name: one.staged.snapshot for name, one in self.staged.items()}}
         totals = {name: outcome.totals for name, outcome in outcomes.items() if outcome.totals}
-        self._counts = []
-        reconcile.check_silver(self._counts, outcomes)
-        reconcile.check_totals(self._counts, self._catalog, totals, there, left)
+        self.counts = []
+        reconcile.check_silver(self.counts, outcomes)
+        reconcile.check_totals(self.counts, self._catalog, totals, there, left)
 
     def publish(self) -> None:
         """Let readers see everything that waits.
@@ -124,6 +129,7 @@ class Release:
         for staged in waiting:
             branches.publish(self._catalog, staged)
             self.published[staged.table.name] = self.staged.pop(staged.table.name).outcome
+            self.has_published = True
         _log.info("published: %d tables of silver", len(waiting))
 
     def keep(self) -> None:
@@ -134,7 +140,32 @@ class Release:
         """Take the branches away: whoever runs again makes them anew."""
         branches.drop(self._catalog, silver.TABLES, self.branch)
 
-    def record(self) -> None:
-        """Write down what was counted and found, whatever came of it."""
-        reconcile.record(self._catalog, self._counts, self._run_id)
-        audit.record(self._catalog, [one for found in self._findings.values() for one in found], self._run_id)
+    def check_what_is_there(
+        self, there: Watermark, began: Mapping[str, int | None], seen: Mapping[str, Watermark]
+    ) -> None:
+        """Check that the counts of earlier runs still hold, where there is nothing to do.
+
+        Somebody may have changed silver by hand since; this run must not call that well.
+
+        :param there: the snapshots of bronze that were read.
+        :param began: table name to the snapshot of main.
+        :param seen: table name to its watermark, with the counts.
+        :raises ReconciliationError: when they do not.
+        """
+        totals = {name: mark.totals for name, mark in seen.items() if mark.totals}
+        # Both tables of observations carry one count, of what they hold together.
+        totals.pop(silver.COLLISIONS.name, None)
+        reconcile.check_totals([], self._catalog, totals, there, began)
+
+
+def record(catalog: Catalog, run_id: str, releases: Sequence[Release]) -> None:
+    """Write down what a run counted and found, whatever came of it.
+
+    :param catalog: the catalog.
+    :param run_id: the run.
+    :param releases: of its passes, in order; what a later one counts again takes the place of what an earlier one did.
+    """
+    counts = {count[:3]: count for release in releases for count in release.counts}
+    findings = {name: found for release in releases for name, found in release.findings.items()}
+    reconcile.record(catalog, list(counts.values()), run_id)
+    audit.record(catalog, [one for found in findings.values() for one in found], run_id)

@@ -174,12 +174,7 @@ def _check_privacy(catalog: Catalog, moving: Iterable[Step], moment: AtRun) -> N
     is_shown = any(step.namespace in (_SILVER, _GOLD) for step in moving)
     for table in silver.TABLES if is_shown else ():
         found = find_table(catalog, table.identifier)
-        if found is None or moment.snapshot(found) is None:
-            continue
-        then, now = delta.last_mark(found, moment), delta.last_mark(found)
-        # A tag keeps one snapshot. Where that is a compaction's, the commit that told how may have expired.
-        is_same = then is not None and now is not None and then[1].privacy == now[1].privacy
-        if now and now[1].privacy and not is_same:
+        if found is not None and delta.shows_persons_again(found, moment):
             raise ConfigurationError(
                 f"{table.identifier} was de-identified in another way at run {moment.point.name!r}, or not at all",
                 legal="a run since",

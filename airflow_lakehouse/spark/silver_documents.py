@@ -76,6 +76,10 @@ def _affected(
     if work.full or seen is None or seen.dead != work.bronze.dead:
         return None
     text = bronze.DOCS_TEXT
+    if work.again is not None:
+        # Whoever sent an extracted file is told by the records that hold it, not by its own rows.
+        sent = _of_senders(work.again.of_days(work.read(text)), held)
+        return work.again.of_sender(sent.select(*DOCUMENT)).distinct()
     added = delta.added_rows(work.spark, work.catalog, text, seen.snapshot(text), work.bronze.snapshot(text))
     if added is None:
         return None

@@ -68,11 +68,14 @@ def _totals(
     """Return class to rows over all runs: those of bronze, and the components made of them."""
     from pyspark.sql import functions as F
 
-    is_component = F.col("parent_observation_id").isNotNull()
-    made = rows.where(is_component).count()
     marks = [seen.get(target.name) for target in TARGETS]
     # After a run that was killed between the two commits, no mark tells what both tables hold.
     mark = marks[0] if marks[0] == marks[1] else None
+    known = totals.carried(work, SOURCE, mark) if ids is not None else None
+    if known is not None and totals.COMPONENT in known:
+        return known
+    is_component = F.col("parent_observation_id").isNotNull()
+    made = rows.where(is_component).count()
     if ids is not None:
         parts = [work.read(one).where(is_component).selectExpr(*_RESOURCE) for one in TARGETS]
         held = parts[0].unionByName(parts[1])

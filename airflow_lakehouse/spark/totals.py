@@ -7,6 +7,7 @@ resources had then, plus the classes they have now. Where that cannot be told, e
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import conform, delta
@@ -28,6 +29,31 @@ BRONZE_CLASSES: Final = (versions.WINNER, versions.SUPERSEDED, versions.EXCLUDED
 """Every row of bronze is in exactly one of them."""
 
 
+def carried(work: Work, source: Table, seen: Watermark | None) -> dict[str, int] | None:
+    """Return the totals of the run before where bronze is as it was then: its rows are in the classes they were in.
+
+    :param work: the run.
+    :param source: the bronze table.
+    :param seen: watermark of the silver table, with the totals so far.
+    """
+    if seen is None or not seen.totals or seen.dead != work.bronze.dead:
+        return None
+    return dict(seen.totals) if seen.snapshot(source) == work.bronze.snapshot(source) else None
+
+
+def recounted(seen: Watermark | None) -> Watermark | None:
+    """Return a watermark without the count of components, which are counted anew then.
+
+    What a run takes off that count it reads in silver. After a conflict silver may hold, for the keys that are looked
+    at, what another run has made of a later bronze than the watermark tells of.
+
+    :param seen: watermark of the silver table.
+    """
+    if seen is None:
+        return None
+    return replace(seen, totals={name: rows for name, rows in seen.totals.items() if name != COMPONENT})
+
+
 def count(
     work: Work, source: Table, ids: DataFrame | None, now: dict[str, int], seen: Watermark | None
 ) -> dict[str, int]:
@@ -39,6 +65,9 @@ def count(
     :param now: classes of their rows now.
     :param seen: watermark of the silver table, with the totals so far.
     """
+    known = carried(work, source, seen) if ids is not None else None
+    if known is not None:
+        return known
     replaced = work.replaced(source).count() if work.dead else 0
     if ids is None:
         return _clean(Counter(now) + Counter({REPLACED: replaced}))

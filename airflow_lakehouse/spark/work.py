@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from airflow_lakehouse.spark.branches import Staged
     from airflow_lakehouse.spark.privacy import Privacy
+    from airflow_lakehouse.spark.scope import Scope
     from airflow_lakehouse.tables import Table
 
 
@@ -34,6 +35,7 @@ class Work:
     :param began: silver table name to its snapshot when its watermark was read; a commit on any other is a conflict.
     :param branch: branch on which silver is staged.
     :param staged: silver table name to what was staged of it, by this attempt or an earlier one; filled as it goes.
+    :param again: recompute what this part of bronze names, whatever has changed; None for what has changed.
     """
 
     spark: SparkSession
@@ -46,6 +48,7 @@ class Work:
     began: Mapping[str, int | None] = field(default_factory=dict)
     branch: str = ""
     staged: dict[str, Staged] = field(default_factory=dict)
+    again: Scope | None = None
 
     def read(self, table: Table) -> DataFrame:
         """Return a table; one of silver as this run leaves it, once it is staged.

@@ -12,7 +12,7 @@ class RawDropTrigger(FindingTrigger):
     """Fire when a drop holds enough files.
 
     :param raw: root of the drop.
-    :param dt: one day, ``YYYY-MM-DD``; None takes all of them.
+    :param dt: days, as :meth:`airflow_lakehouse.days.Days.parse` takes them; None takes all of them.
     :param min_files: how many files there must be.
     :param settle_seconds: how long no file may have changed.
     :param aws_conn_id: Airflow's AWS connection for S3.

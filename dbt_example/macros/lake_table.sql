@@ -15,6 +15,10 @@
 {% materialization lake_table, adapter='spark' %}
   {%- set target_relation = api.Relation.create(
         identifier=model['alias'], schema=schema, database=none, type='table') -%}
+  {%- if env_var('LAKEHOUSE_GOLD_SCHEMA', '') not in ('', schema) -%}
+    {# What dbt parsed for one schema and kept must not be run for another. #}
+    {{ exceptions.raise_compiler_error(model.name ~ ': parsed for schema ' ~ schema ~ ', not for ' ~ env_var('LAKEHOUSE_GOLD_SCHEMA') ~ '; parse again with --no-partial-parse') }}
+  {%- endif -%}
   {%- if not config.get('contract').enforced -%}
     {{ exceptions.raise_compiler_error(model.name ~ ': lake_table needs an enforced contract; set contract.enforced and list the columns') }}
   {%- endif -%}

@@ -61,7 +61,7 @@ def test_an_expired_snapshot_costs_time_and_nothing_else(profile: Profile) -> No
     to_silver(profile)
     assert ids(profile) == {"p", "q", "r"}
     before = silver_content(profile)
-    to_silver(profile, recompute=True)
+    to_silver(profile, full=True)
     assert silver_content(profile) == before
 
 

@@ -131,7 +131,7 @@ def test_a_deletion_stands_where_it_belongs(
         found.append(bool(read_rows(warehouse, "silver_dim_patient")))
     assert found == lives
     before = silver_content(warehouse)
-    load(warehouse, drop, recompute=True)
+    load(warehouse, drop, full=True)
     assert silver_content(warehouse) == before
 
 

@@ -74,23 +74,23 @@ def test_totals_are_carried_from_run_to_run(warehouse: Profile, tmp_path: Path) 
 
 @pytest.mark.parametrize("table", [PATIENT, silver.COLLISIONS.name])
 def test_a_row_that_left_silver_stops_the_next_run(warehouse: Profile, tmp_path: Path, table: str) -> None:
-    """A row that vanished from silver between two runs stops the next one; a recompute brings it back."""
+    """A row that vanished from silver between two runs stops the next one; a full run brings it back."""
     drop = tmp_path / "drop"
     write_lines(drop / "1.ndjson", _observation("a", 2), _observation("b", 2), _patient("p", 1))
     load(warehouse, drop)
     key = "patient_id == 'p'" if table == PATIENT else "observation_id == 'a'"
     load_pyiceberg(warehouse).load_table(f"silver.{table}").delete(key)
     write_lines(drop / "2.ndjson", _observation("c", 3), _patient("q", 1))
-    with pytest.raises(ReconciliationError, match=r"over all runs.*made, .* stored.*--recompute"):
+    with pytest.raises(ReconciliationError, match=r"over all runs.*made, .* stored.*--full"):
         load(warehouse, drop)
-    _, again = load(warehouse, drop, recompute=True)
+    _, again = load(warehouse, drop, full=True)
     assert again.totals[OBSERVATION] == {"winner": 3, "component": 6}
     ids = {row["observation_id"] for one in silver_observations.TARGETS for row in read_rows(warehouse, one.name)}
     assert {"a", "b", "c"} < ids
 
 
 def test_a_warehouse_of_an_earlier_version_goes_on(warehouse: Profile, tmp_path: Path) -> None:
-    """Without columns, watermark sources and totals that came later: they are added, and a recompute fills them."""
+    """Without columns, watermark sources and totals that came later: they are added, and a full run fills them."""
     drop = tmp_path / "drop"
     write_lines(drop / "1.ndjson", _observation("a", 2), _patient("p", 1))
     load(warehouse, drop)
@@ -103,5 +103,5 @@ def test_a_warehouse_of_an_earlier_version_goes_on(warehouse: Profile, tmp_path:
     assert upgraded.totals[OBSERVATION] == {"winner": 2, "component": 4}
     kinds = {row["observation_id"]: (row["subject"] or {}).get("kind") for row in read_rows(warehouse, OBSERVATION)}
     assert (kinds["a"], kinds["b"]) == (None, "relative")
-    load(warehouse, drop, recompute=True)
+    load(warehouse, drop, full=True)
     assert {row["subject"]["kind"] for row in read_rows(warehouse, OBSERVATION)} == {"relative"}

@@ -158,7 +158,7 @@ def test_a_pipeline_goes_on_over_a_release(warehouse: Profile, tmp_path: Path, m
         assert UNCHANGED in [run_job("maintain", JobArguments(warehouse, policy=STRICT)).status for _ in range(2)]
         assert _patients(warehouse) == rows
 
-        run_job("bronze_to_silver", JobArguments(warehouse, run_id="four", recompute=True))
+        run_job("bronze_to_silver", JobArguments(warehouse, run_id="four", full=True))
         assert {row["nickname"] for row in read_rows(warehouse, "silver_dim_patient")} == {"nick"}
 
         roll_back(warehouse, "one")
@@ -188,7 +188,7 @@ def test_silver_reads_bronze_of_before_the_release(
 
     first, *others = silver_resources.RESOURCE_TABLES
     monkeypatch.setattr(silver_resources, "RESOURCE_TABLES", (replace(first, transform=transform), *others))
-    run_job("bronze_to_silver", JobArguments(warehouse, recompute=True))
+    run_job("bronze_to_silver", JobArguments(warehouse, full=True))
     assert [(row["patient_id"], row["ward"]) for row in read_rows(warehouse, "silver_dim_patient")] == [("p1", "none")]
 
 

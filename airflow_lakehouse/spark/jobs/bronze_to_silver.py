@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from airflow_lakehouse.exceptions import AuditError
+from airflow_lakehouse.exceptions import AuditError, ReconciliationError
 from airflow_lakehouse.spark import (
     conflicts,
     delta,
     load,
     privacy,
-    reconcile,
     silver_documents,
     silver_observations,
     silver_resources,
+    totals,
 )
 from airflow_lakehouse.spark.as_of import resolve
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
@@ -23,28 +24,31 @@ from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.files import delete_folder
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
-from airflow_lakehouse.spark.release import Release
+from airflow_lakehouse.spark.release import Release, record
 from airflow_lakehouse.spark.session import stamp
 from airflow_lakehouse.spark.work import Work
-from airflow_lakehouse.tables import silver
+from airflow_lakehouse.tables import by_name, silver
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
     from airflow_lakehouse.spark.as_of import AsOf
     from airflow_lakehouse.spark.conform import Outcome
+    from airflow_lakehouse.spark.scope import Scope
     from airflow_lakehouse.tables import Table
 
 NAME = "bronze_to_silver"
 _log = logging.getLogger(__name__)
+Marks = tuple[delta.Watermark | None, delta.Watermark]
+"""What a silver table has seen, and what there is."""
 
 
 def run(arguments: JobArguments) -> JobResult:
-    """Bring every silver table up to date: staged on a branch, audited, and published together.
+    """Bring every silver table up to date, and make anew what was asked for: staged, audited, and published together.
 
     Where another run commits to one of them meanwhile, what is left to do is looked at again.
 
-    :param arguments: the profile.
+    :param arguments: the profile; whether silver is made anew, and which part of it.
     :raises LakehouseError: when the warehouse cannot be used.
     :raises AuditError: when rows fail a check or the counts do not add up; readers see what they saw before, and the
         branch is kept.
@@ -55,73 +59,124 @@ def run(arguments: JobArguments) -> JobResult:
     # Before anything is made: a run that nobody knows is a mistake, and leaves nothing behind.
     moment = resolve(catalog, arguments.as_of)
     load.ensure_tables(catalog)
-    release = Release(catalog, arguments.run_id, arguments.accept)
-    result = JobResult(arguments.run_id)
+    passes = _passes(catalog, arguments)
+
+    def work() -> None:
+        for one in passes:
+            _catch_up(catalog, arguments, moment, one)
+
+    releases = [one.release for one in passes]
     try:
-        conflicts.retried(lambda: _catch_up(catalog, arguments, moment, release), NAME)
+        conflicts.retried(work, NAME)
     except AuditError:
-        release.keep()
+        for release in releases:
+            release.keep()
         raise
     except Exception:
-        release.withdraw()
+        for release in releases:
+            release.withdraw()
         raise
     finally:
-        release.record()
-    _report(result, release.published)
+        record(catalog, arguments.run_id, releases)
+    result = JobResult(arguments.run_id, status=UNCHANGED)
+    for release in releases:
+        _report(result, release)
     result.seconds["silver"] = round(time.monotonic() - started, 3)
     return result
 
 
-def _catch_up(catalog: Catalog, arguments: JobArguments, moment: AsOf, release: Release) -> None:
+@dataclass
+class _Pass:
+    """One pass over silver.
+
+    :param release: what it lets readers see; tables that were published stay so when another one conflicts.
+    :param full: make everything anew.
+    :param again: make anew what this part of bronze names; None to bring silver up to date.
+    :param is_last: whether all must add up when it is done.
+    :param attempts: how often it was begun.
+    """
+
+    release: Release
+    full: bool = False
+    again: Scope | None = None
+    is_last: bool = True
+    attempts: int = 0
+
+    def due(self, marks: dict[str, Marks]) -> dict[str, Marks]:
+        """Return the tables that are to be looked at.
+
+        :param marks: of every table, what it has seen and what there is.
+        :raises ConflictError: when a part is to be made anew, and there is more in bronze than silver has seen.
+        """
+        stale = {name: (seen, now) for name, (seen, now) in marks.items() if seen != now}
+        if self.again is not None and stale:
+            raise load.conflict(by_name(next(iter(stale))))
+        is_anew = self.full or self.again is not None
+        left = {name: both for name, both in marks.items() if both[0] and name not in self.release.published}
+        due = stale | left if is_anew else stale
+        return due if self.attempts <= 1 else {name: (totals.recounted(seen), now) for name, (seen, now) in due.items()}
+
+
+def _passes(catalog: Catalog, arguments: JobArguments) -> list[_Pass]:
+    def release() -> Release:
+        return Release(catalog, arguments.run_id, arguments.accept)
+
+    if not (arguments.full and arguments.scope):
+        return [_Pass(release(), full=arguments.full)]
+    arguments.scope.check_holds(catalog, _all_sources())
+    # A part of silver that is ahead of the rest, or behind it, has no watermark: all of it is brought to one first.
+    return [_Pass(release(), is_last=False), _Pass(release(), again=arguments.scope)]
+
+
+def _catch_up(catalog: Catalog, arguments: JobArguments, moment: AsOf, this: _Pass) -> None:
     """Make silver say what bronze says now, or said at a moment.
 
     :param moment: when bronze is read as of.
-    :param release: what earlier attempts have come to; tables that were published stay so when another one conflicts.
+    :param this: how much of silver is looked at.
     """
+    release = this.release
+    this.attempts += 1
     dead = Ledger(catalog).dead_versions(moment)
-    sources = {source.name: source for table in silver.TABLES for source in _sources(table)}
     hidden = privacy.of(arguments.profile)
-    there = delta.present(catalog, list(sources.values()), dead, hidden.digest if hidden else "", moment)
+    there = delta.present(catalog, _all_sources(), dead, hidden.digest if hidden else "", moment)
     # Before the watermarks are read: what is committed in between must count as a conflict.
     began = {table.name: load.snapshot_id(catalog, table) for table in silver.TABLES}
     marks = {table.name: _marks(catalog, table, there) for table in silver.TABLES}
-    stale = {
-        name: (seen, now)
-        for name, (seen, now) in marks.items()
-        if seen != now or (arguments.recompute and seen and name not in release.published)
-    }
+    stale = this.due(marks)
     release.start(began, {name: now for name, (_, now) in stale.items()})
     if not stale and not release.published:
-        # A run whose counts did not add up has committed all the same; this one must not call that well. Both tables of
-        # observations carry one count, of what they hold together.
-        totals = {name: seen.totals for name, (seen, _) in marks.items() if seen and seen.totals}
-        totals.pop(silver.COLLISIONS.name, None)
-        reconcile.check_totals([], catalog, totals, there, began)
+        if this.is_last:
+            release.check_what_is_there(there, began, {name: seen for name, (seen, _) in marks.items() if seen})
         return
     with job_session(arguments.profile) as spark:
         stamp(spark, {"run-id": arguments.run_id, "job": NAME})
         area = f"{arguments.staging_area}-silver"
         # Against another moment file versions may also come back to life, which no delta tells of. Rows under another
         # key, or none, name nobody that rows under this one do.
-        full = arguments.recompute or arguments.as_of is not None
+        full = this.full or arguments.as_of is not None
         full = full or any(seen and seen.privacy != now.privacy for seen, now in stale.values())
-        work = Work(spark, catalog, area, dead, there, full, hidden, began, release.branch, release.standing())
+        staged = release.standing()
+        work = Work(spark, catalog, area, dead, there, full, hidden, began, release.branch, staged, this.again)
         try:
             outcomes = _refresh(work, {name: pair for name, pair in stale.items() if name not in work.staged})
             release.audit(spark, work.staged, outcomes, marks)
         finally:
             delete_folder(area)
-        release.reconcile(there, began)
+        try:
+            release.reconcile(there, began)
+        except ReconciliationError:
+            # What is wrong may be what the next pass mends.
+            if this.is_last:
+                raise
         release.publish()
 
 
-Marks = tuple[delta.Watermark | None, delta.Watermark]
-
-
 def _sources(table: Table) -> tuple[Table, ...]:
-    from airflow_lakehouse.tables import by_name
-
     return tuple(by_name(name) for name in table.reads)
+
+
+def _all_sources() -> list[Table]:
+    return list({source.name: source for table in silver.TABLES for source in _sources(table)}.values())
 
 
 def _marks(catalog: Catalog, table: Table, there: delta.Watermark) -> Marks:
@@ -151,8 +206,12 @@ def _refresh(work: Work, stale: dict[str, Marks]) -> dict[str, Outcome]:
     return outcomes
 
 
-def _report(result: JobResult, outcomes: dict[str, Outcome]) -> None:
-    result.tables = {name: outcome.change.as_dict() for name, outcome in outcomes.items()}
-    result.totals = {name: outcome.totals for name, outcome in outcomes.items() if outcome.totals}
-    if not result.tables:
-        result.status = UNCHANGED
+def _report(result: JobResult, release: Release) -> None:
+    for name, outcome in release.published.items():
+        earlier = result.tables.get(name, {})
+        change = outcome.change.as_dict()
+        result.tables[name] = {what: n if what == "rows" else n + earlier.get(what, 0) for what, n in change.items()}
+        if outcome.totals:
+            result.totals[name] = outcome.totals
+    if release.has_published:
+        result.status = "complete"

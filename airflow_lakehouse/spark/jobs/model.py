@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.discovery import Scope
 from airflow_lakehouse.spark.files import STAGING
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
+from airflow_lakehouse.spark.scope import Scope
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,18 +25,21 @@ class JobArguments:
 
     :param profile: the lakehouse.
     :param run_id: who asks; stamped into every commit.
-    :param dt: see :class:`airflow_lakehouse.spark.discovery.Scope`.
+    :param dt: see :class:`airflow_lakehouse.spark.scope.Scope`.
     :param source_system: see there.
     :param reason: code of the rejects that are tried again; None for all. Only ``replay_quarantine`` looks at it.
     :param max_bad_ratio: share of records, 0 to 1, that may be rejected; None for any.
-    :param recompute: make silver from all of bronze, not from what has changed. Only ``bronze_to_silver`` looks at it.
+    :param full: make silver anew from bronze, not from what has changed: all of it, or with ``dt`` or
+        ``source_system`` the rows that bronze rows of these days and this source system name. Only
+        ``bronze_to_silver`` looks at it, and at the other two only with it.
     :param as_of: make silver from bronze as of a run, a tag or a time; None for now. Only ``bronze_to_silver`` looks at
         it.
     :param accept: checks of silver whose failure does not keep it from its readers; or their names with commas between.
         Only ``bronze_to_silver`` looks at it.
     :param policy: when something is due. Only ``maintain`` looks at it; as an object, or as its fields.
-    :raises ConfigurationError: for a ratio that is none, a ``recompute`` that is neither true nor false, or a policy
-        that makes no sense.
+    :raises ConfigurationError: for a ratio that is none, a ``full`` that is neither true nor false, a part of silver
+        that is to be made as of another moment than the rest, or a policy that makes no sense.
+    :raises InputError: for a ``dt`` that names no days.
     """
 
     profile: Profile
@@ -45,23 +48,30 @@ class JobArguments:
     source_system: str | None = None
     reason: str | None = None
     max_bad_ratio: float | None = None
-    recompute: bool = False
+    full: bool = False
     as_of: str | None = None
     accept: tuple[str, ...] = ()
     policy: MaintenancePolicy = field(default_factory=MaintenancePolicy)
 
     def __post_init__(self) -> None:
         """Read what a template or a JSON file may have given as text."""
-        object.__setattr__(self, "recompute", _as_switch(self.recompute))
+        object.__setattr__(self, "full", _as_switch(self.full))
         object.__setattr__(self, "accept", _as_names(self.accept))
         if self.max_bad_ratio is not None:
             object.__setattr__(self, "max_bad_ratio", as_ratio(self.max_bad_ratio))
         if not isinstance(self.policy, MaintenancePolicy):
             object.__setattr__(self, "policy", MaintenancePolicy.from_dict(self.policy or {}))
+        # Read in any case: a wrong day is said before anything is done, also by a job that does not look at it.
+        scope = self.scope
+        if self.full and scope and self.as_of is not None:
+            raise ConfigurationError(
+                f"silver cannot be made as of {self.as_of!r} for {scope} alone",
+                legal="as_of for all of silver, or full with dt or source_system for now",
+            )
 
     @property
     def scope(self) -> Scope:
-        """The part of the drop that was asked for."""
+        """The part of the drop, or of bronze, that was asked for."""
         return Scope(self.dt or None, self.source_system or None)
 
     @property
@@ -103,7 +113,7 @@ def _as_switch(value: object) -> bool:
     switches = {"true": True, "false": False, "": False, "none": False}
     text = str(value).lower()
     if text not in switches:
-        raise ConfigurationError(f"recompute is {value!r}", legal="true or false")
+        raise ConfigurationError(f"full is {value!r}", legal="true or false")
     return switches[text]
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.parsing import SourceFile, load_registry
-from airflow_lakehouse.spark import batch, conform, discovery, load
+from airflow_lakehouse.spark import batch, conflicts, conform, discovery, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
@@ -74,7 +74,7 @@ def _with_rejects(catalog: Catalog, arguments: JobArguments) -> list[Entry]:
         day = row["dt"].isoformat() if row["dt"] else None
         if row["state"] == DISCOVERED or not row["quarantined"] or key not in wanted:
             continue
-        if scope.dt not in (None, day) or scope.source_system not in (None, row["source_system"]):
+        if not scope.covers(row["dt"], row["source_system"]):
             continue
         file = SourceFile(*key, row["size"] or 0, day, row["source_system"], arguments.profile.textract_uri)
         found = discovery.Found(file, row["parser"], row["parser_version"])
@@ -98,7 +98,10 @@ class _Replay:
         return rows > 0 or table is bronze.QUARANTINE
 
     def write(self, work: batch.Batch, table: Table, rows: DataFrame, prune: str) -> None:
-        """Merge what differs; nothing is committed where nothing does."""
+        """Merge what differs; nothing is committed where nothing does. Where a load commits first, look again."""
+        conflicts.retried(lambda: self._write(work, table, rows, prune), table.name)
+
+    def _write(self, work: batch.Batch, table: Table, rows: DataFrame, prune: str) -> None:
         from pyspark.sql import functions as F
 
         present = batch.stored(work, table)

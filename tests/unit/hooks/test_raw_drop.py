@@ -119,7 +119,16 @@ ONE_DAY = {
 }
 
 
-@pytest.mark.parametrize(("dt", "expected"), [(None, ALL), ("2026-01-16", ONE_DAY)])
+RANGE = {**ALL, "files": 4, "bytes": 100, "kinds": {**ALL["kinds"], "other": {"files": 1, "bytes": 40}}}  # type: ignore[dict-item]
+ASKED = [
+    (None, ALL),
+    ("2026-01-16", ONE_DAY),
+    ("2026-01-16..2026-02-01", ONE_DAY),
+    ("..2026-01-16", RANGE),
+]
+
+
+@pytest.mark.parametrize(("dt", "expected"), ASKED)
 def test_a_local_drop_is_counted(tmp_path: Path, dt: str | None, expected: dict[str, object]) -> None:
     """Kinds, days and sizes are counted; markers and hidden files are not."""
     raw = _fill(tmp_path)
@@ -127,16 +136,17 @@ def test_a_local_drop_is_counted(tmp_path: Path, dt: str | None, expected: dict[
     assert look_at_drop(tmp_path.as_uri(), dt=dt)[1]["files"] == expected["files"]
 
 
-@pytest.mark.parametrize(("dt", "expected"), [(None, ALL), ("2026-01-16", ONE_DAY)])
+@pytest.mark.parametrize(("dt", "expected"), ASKED)
 def test_a_drop_in_s3_is_counted_alike(s3: _ListingServer, dt: str | None, expected: dict[str, object]) -> None:
     """The same drop in S3, over several pages, gives the same counts."""
     assert look_at_drop("s3://bucket/drop", dt=dt) == (True, {"raw": "s3://bucket/drop", **expected})
     assert s3.requests
 
 
-def test_one_day_does_not_list_the_others(s3: _ListingServer) -> None:
-    """Asked for one day, no other day's keys are listed: a year of drops would take minutes."""
-    look_at_drop("s3://bucket/drop/", dt="2026-01-16")
+@pytest.mark.parametrize("dt", ["2026-01-16", "2026-01-16.."])
+def test_some_days_do_not_list_the_others(s3: _ListingServer, dt: str) -> None:
+    """Asked for some days, no other day's keys are listed: a year of drops would take minutes."""
+    look_at_drop("s3://bucket/drop/", dt=dt)
     assert not [prefix for prefix in s3.requests if "dt=2026-01-15" in prefix]
     assert "drop/fhir/source=north/dt=2026-01-16/" in s3.requests
 

@@ -59,6 +59,9 @@ def test_one_day_is_read_alone(raw: Path) -> None:
     assert raw
     assert _read(dt="2026-01-15")["documents"] == 1
     assert _read(dt="None")["documents"] == 3
+    assert _read(dt="2026-01-15..2026-01-16")["documents"] == 3
+    with pytest.raises(AirflowFailException, match=r"no file for dt='\.\.2026-01-14'"):
+        _read(dt="..2026-01-14")
 
 
 def test_a_drop_without_documents_needs_no_engine(raw: Path) -> None:

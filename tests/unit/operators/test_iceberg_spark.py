@@ -116,6 +116,16 @@ def test_counts_come_back_and_nothing_else(lakehouse: Lakehouse) -> None:
     assert given["profile"]["warehouse"] == str(lakehouse.folder / "wh")
 
 
+def test_wrong_days_start_no_job(lakehouse: Lakehouse) -> None:
+    """A range is handed on as it is; what names no days fails at once, is not retried, and starts nothing."""
+    with pytest.raises(AirflowFailException, match="'2026-01' names no days"):
+        lakehouse.operator(arguments={"dt": "2026-01"}).execute(lakehouse.context())
+    assert lakehouse.jobs() == []
+    lakehouse.operator(arguments={"dt": "2026-01-01..2026-01-31", "full": "True"}).execute(lakehouse.context())
+    (given,) = lakehouse.jobs()
+    assert (given["dt"], given["full"]) == ("2026-01-01..2026-01-31", "True")
+
+
 def test_assets_say_what_changed(lakehouse: Lakehouse) -> None:
     """The assets of changed tables carry batch and counts; those of other tables carry nothing."""
     context = lakehouse.context()

@@ -10,8 +10,9 @@ import pytest
 from airflow_lakehouse.exceptions import InputError
 from airflow_lakehouse.parsing import load_registry
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.discovery import Found, Scope, discover
+from airflow_lakehouse.spark.discovery import Found, discover
 from airflow_lakehouse.spark.ledger import batch_id
+from airflow_lakehouse.spark.scope import Scope
 
 
 def _discover(raw: Path, scope: Scope | None = None) -> list[Found]:
@@ -59,6 +60,34 @@ def test_one_day_of_a_drop(tmp_path: Path) -> None:
         _file(raw / name)
     found = {Path(one.file.uri).name: one.file.dt for one in _discover(raw, Scope(dt="2026-01-02"))}
     assert found == {"b.json": "2026-01-02", "c.json": "2026-01-02"}
+
+
+@pytest.mark.parametrize(
+    ("dt", "expected"),
+    [
+        ("2026-01-02..2026-01-03", {"b.json": "2026-01-02", "c.json": "2026-01-03", "e.json": None}),
+        ("2026-01-03..", {"c.json": "2026-01-03", "d.json": "2026-02-01", "e.json": None}),
+        ("..2026-01-01", {"a.json": "2026-01-01", "e.json": None}),
+        ("2026-01-02..2026-01-02", {"b.json": "2026-01-02", "e.json": "2026-01-02"}),
+    ],
+)
+def test_a_range_of_days_of_a_drop(tmp_path: Path, dt: str, expected: dict[str, str | None]) -> None:
+    """Partitions of these days, ends included; files that have none come along, and get no day of a range."""
+    raw = tmp_path / "raw"
+    for day, name in (("2026-01-01", "a"), ("2026-01-02", "b"), ("2026-01-03", "c"), ("2026-02-01", "d")):
+        _file(raw / f"dt={day}" / f"{name}.json")
+    _file(raw / "e.json")
+    _file(raw / "dt=2026-W01-1" / "no_day.json")
+    assert {Path(one.file.uri).name: one.file.dt for one in _discover(raw, Scope(dt=dt))} == expected
+
+
+def test_days_without_a_file_are_said(tmp_path: Path) -> None:
+    """The message names the days that were asked for and those there are."""
+    raw = tmp_path / "raw"
+    for day in ("2026-01-01", "2026-01-03"):
+        _file(raw / f"fhir/dt={day}/a.json")
+    with pytest.raises(InputError, match=r"no file for dt='2026-02-01\.\.'.*2 days from 2026-01-01 to 2026-01-03"):
+        _discover(raw, Scope(dt="2026-02-01.."))
 
 
 @pytest.mark.parametrize("make", [lambda _: None, lambda raw: raw.mkdir()])

@@ -10,6 +10,7 @@ import pytest
 
 from airflow_lakehouse.exceptions import SourceReadError
 from airflow_lakehouse.spark import discovery, files
+from airflow_lakehouse.spark.scope import Scope
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,5 +41,5 @@ def test_a_file_that_vanishes_while_a_drop_is_listed_is_not_in_it(
         return original(uri)
 
     monkeypatch.setattr(discovery, "_sha256", digest)
-    listed = discovery.list_files(str(tmp_path), discovery.Scope())
+    listed = discovery.list_files(str(tmp_path), Scope())
     assert [file.uri for file in listed] == [f"file://{tmp_path}/b"]
