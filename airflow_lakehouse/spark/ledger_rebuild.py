@@ -76,8 +76,17 @@ def rebuild(profile: Profile) -> dict[str, int]:
     :return: ``files``, and how many are in each state.
     :raises ConfigurationError: when the warehouse holds no catalog.
     """
+    return rebuild_from(load_pyiceberg(profile), profile)
+
+
+def rebuild_from(catalog: Catalog, profile: Profile) -> dict[str, int]:
+    """Make the ledger anew from bronze as a catalog has it.
+
+    :param catalog: the catalog.
+    :param profile: see :func:`rebuild`.
+    :return: see :func:`rebuild`.
+    """
     registry = load_registry(profile.parsers)
-    catalog = load_pyiceberg(profile)
     ensure_tables(catalog, registry.tables.values())
     evolve(catalog, ops.TABLES)
     # Of what another run writes down or loads meanwhile, this knows nothing until it looks again.

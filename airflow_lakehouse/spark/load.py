@@ -59,8 +59,10 @@ def missing_tables(catalog: Catalog, more: Iterable[Table] = ()) -> list[Table]:
     :param catalog: the catalog.
     :param more: tables of outside parsers.
     """
-    present = {name for space in catalog.list_namespaces() for name in map(".".join, catalog.list_tables(space))}
     wanted = {table.identifier: table for table in (*ALL, *more)}
+    # A Glue catalog holds other people's databases too: to list them all takes minutes, or is not allowed.
+    spaces = {(table.namespace,) for table in wanted.values()} & set(catalog.list_namespaces())
+    present = {name for space in spaces for name in map(".".join, catalog.list_tables(space))}
     return [table for name, table in wanted.items() if name not in present]
 
 

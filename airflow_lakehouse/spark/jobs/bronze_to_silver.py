@@ -15,12 +15,12 @@ from airflow_lakehouse.spark import (
     silver_documents,
     silver_observations,
     silver_resources,
+    staging,
 )
 from airflow_lakehouse.spark.as_of import resolve
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.evolve import evolve
-from airflow_lakehouse.spark.files import delete_folder
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.session import stamp
@@ -100,7 +100,7 @@ def _catch_up(
         try:
             _refresh(work, stale, outcomes)
         finally:
-            delete_folder(area)
+            staging.clear(area, arguments.profile)
         _report(result, outcomes)
         reconcile.check_silver(spark, catalog, outcomes, arguments.run_id)
         reconcile.check_totals(catalog, result.totals, there, began | work.left, arguments.run_id)
