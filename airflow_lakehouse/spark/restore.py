@@ -15,7 +15,7 @@ import re
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from airflow_lakehouse.exceptions import TableLostError
 from airflow_lakehouse.spark import files, ledger_rebuild
@@ -94,7 +94,7 @@ def restore(profile: Profile) -> list[Lost]:
         if table not in behind:
             _put_back(catalog.properties, table)
     if any(table.name.startswith(f"{_BRONZE}.") or table.name == ops.INGESTED_FILES.identifier for table in lost):
-        ledger_rebuild.rebuild_from(_AsPutBack(catalog, behind), profile)
+        ledger_rebuild.rebuild_from(cast("Catalog", _AsPutBack(catalog, behind)), profile)
     for table in behind:
         _put_back(catalog.properties, table)
     return lost

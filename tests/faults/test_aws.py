@@ -140,7 +140,6 @@ def test_a_killed_load_is_not_done_twice(aws: AwsLakehouse, point: str, row: int
     assert all(after[table] == before[table] for table in _FILLED if before[table])
 
 
-@ON_BOTH
 @pytest.mark.parametrize(("probability", "tries"), [(0.1, 1), (0.3, 4)])
 def test_throttling(aws: AwsLakehouse, probability: float, tries: int) -> None:
     """Row 11: one request in ten to S3 and Glue is refused, and the run waits it out; of one in three it may fail.

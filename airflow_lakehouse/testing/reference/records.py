@@ -21,6 +21,8 @@ from airflow_lakehouse.parsers.fhir import reasons
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LARGEST: Final = 67_108_864
+_TOO_LARGE: Final = "RECORD_TOO_LARGE"
 _BLANK: Final = " \t\r\n"
 _TYPE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _TARGET: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})/?")
@@ -113,6 +115,11 @@ def occurrences(file: DropFile) -> Iterator[Occurrence]:
     :param file: the file.
     :raises InputError: for a file of a shape that is not modelled.
     """
+    for item in _occurrences(file):
+        yield replace(item, reason=_TOO_LARGE) if len(item.text.encode()) > _LARGEST else item
+
+
+def _occurrences(file: DropFile) -> Iterator[Occurrence]:
     content = gzip.decompress(file.content) if file.content.startswith(b"\x1f\x8b") else file.content
     content = content.removeprefix(b"\xef\xbb\xbf")
     lines = content.split(b"\n")
@@ -143,6 +150,9 @@ def _follows_a_broken_line(lines: list[bytes]) -> bool:
 
 def _line(number: int, line: bytes) -> Iterator[Occurrence]:
     for item in _value(line, whole_line=True):
+        if item.reason and len(line) > _LARGEST:
+            yield Occurrence(number, reason=_TOO_LARGE)
+            continue
         # A Bundle on a line: the line is the place, its entry the place within.
         yield replace(item, position=number, entry=item.position)
 
