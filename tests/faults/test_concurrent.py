@@ -6,6 +6,7 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_lakehouse.cli.show import read_rows
+from airflow_lakehouse.exceptions import LakehouseError
 from airflow_lakehouse.spark import conform, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, get_table, load_pyiceberg
 from airflow_lakehouse.spark.create import create_table
@@ -35,11 +37,13 @@ from tests.faults.meeting import both, conflicts_met, meeting, two_processes
 from tests.spark.helpers import write_lines
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from pyspark.sql import SparkSession
 
     from airflow_lakehouse.profile import Profile
+    from airflow_lakehouse.spark.jobs import JobResult
 
 pytestmark = SPARK
 _LOCKED_SECONDS = 30
@@ -182,10 +186,19 @@ def test_a_row_to_insert_that_is_there_takes_its_place(
     assert [row["city"] for row in read_rows(lakehouse_profile, "silver_dim_patient")] == ["New"]
 
 
+def _until_it_succeeds(job: Callable[[Profile], JobResult], profile: Profile) -> None:
+    for _ in range(4):
+        with suppress(LakehouseError):
+            job(profile)
+            return
+    job(profile)
+
+
 def test_maintenance_beside_runs(warehouse: Profile, tmp_path: Path) -> None:
     """Rows 8 and 9: tables are compacted, snapshots expired and orphans removed, over and over, while days are loaded.
 
-    All runs end well, and no row is lost or doubled: no file of a snapshot, and none of a commit under way, is deleted.
+    No row is lost or doubled: no file of the present, and none of a commit under way, is deleted. Snapshots are kept
+    for no time at all here, so a run may find the one it reads expired; it fails then, and the next reads another.
     """
     raw = tmp_path / "drop"
     profile = warehouse.with_raw(str(raw))
@@ -202,7 +215,9 @@ def test_maintenance_beside_runs(warehouse: Profile, tmp_path: Path) -> None:
     def load_days() -> None:
         for day in (1, 2, 3):
             _day(raw, day, patient("p", **version(day)), patient(f"q{day}"), observation("o", hour=9 + day))
-            load_and_compare(profile, expected)
+            expected.run(read_drop(raw))
+            _until_it_succeeds(to_bronze, profile)
+            _until_it_succeeds(to_silver, profile)
 
     _day(raw, 1, patient("p"))
     load_and_compare(profile, expected)

@@ -19,7 +19,8 @@ from airflow_lakehouse.cli.sample import write_sample
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import LakehouseError
 from airflow_lakehouse.spark import connect_server
-from airflow_lakehouse.spark.catalog import create_local_catalog, get_table, load_pyiceberg
+from airflow_lakehouse.spark.catalog import checkpoint, create_local_catalog, get_table, load_pyiceberg
+from airflow_lakehouse.spark.load import ensure_tables
 from airflow_lakehouse.tables import bronze
 from airflow_lakehouse.testing.reference import ReferenceLakehouse
 from tests.faults.dying import run_and_die
@@ -115,11 +116,14 @@ def _referenced(profile: Profile) -> set[str]:
 
 
 def test_a_disk_that_is_full(warehouse: Profile, tmp_path: Path) -> None:
-    """Row 32: no file may grow beyond half a megabyte (``ulimit -f``): the load fails, and with room does the rest."""
+    """Row 32: no file may grow beyond 256 KB (``ulimit -f``): the load fails, and with room does the rest."""
     raw, state = tmp_path / "drop", tmp_path / "engine"
-    write_sample(raw, patients=100, documents=0, days=1)
+    write_sample(raw, patients=400, documents=0, days=1)
     profile = warehouse.with_raw(str(raw))
     create_local_catalog(profile)
+    # What is to fail is the load, not the making of twenty tables.
+    ensure_tables(load_pyiceberg(profile))
+    checkpoint(profile)
     command, own = _of_its_own(profile, tmp_path, state)
     limited = ["bash", "-c", f'ulimit -f {_DISK_KILOBYTES}; exec "$@"', "bash", *command]
     failed = subprocess.run(limited, env=own, capture_output=True, check=False, timeout=300)
@@ -129,7 +133,7 @@ def test_a_disk_that_is_full(warehouse: Profile, tmp_path: Path) -> None:
     load_and_compare(profile, ReferenceLakehouse())
 
 
-_DISK_KILOBYTES = 512
+_DISK_KILOBYTES = 256
 _DYING_PARSER = """
 import os, pathlib, signal
 from airflow_lakehouse import Row, hookimpl
