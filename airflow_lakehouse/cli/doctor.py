@@ -6,7 +6,8 @@ import importlib.metadata
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_lakehouse.exceptions import LakehouseError, SetupError
+from airflow_lakehouse.exceptions import ConfigurationError, LakehouseError, SetupError, TableLostError
+from airflow_lakehouse.profile import Profile
 
 if TYPE_CHECKING:
     import argparse
@@ -14,21 +15,28 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add no option.
+    """Add the options.
 
     :param parser: of the subcommand.
     """
-    del parser
+    parser.add_argument("--warehouse", metavar="DIR", help="look at the tables of this lakehouse, too")
+    parser.add_argument(
+        "--restore", action="store_true", help="put back its tables whose metadata is lost, as they were before"
+    )
+    parser.add_argument("--parser", action="append", default=[], metavar="FILE", help="a parser plugin of one file")
 
 
 def run(options: argparse.Namespace) -> int:
     """Print one line a check; exit 1 when one does not hold.
 
     :param options: the parsed options.
+    :raises ConfigurationError: when tables are to be put back, and it is not said of which lakehouse.
     """
-    del options
+    if options.restore and not options.warehouse:
+        raise ConfigurationError("doctor --restore names no lakehouse", remedy="add --warehouse DIR")
+    checks = [*_checks(), *(_tables(options) if options.warehouse else ())]
     failed = 0
-    for name, check in _checks():
+    for name, check in checks:
         try:
             sys.stdout.write(f"ok      {name}: {check()}\n")
         except LakehouseError as error:
@@ -47,11 +55,27 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "java", find_java
     yield "pyspark", jars.installed_spark_version
     yield "one pyspark", _one_pyspark
-    yield "jars", lambda: ", ".join(path.name for path in jars.local_jars())
+    yield "jars", lambda: ", ".join(path.name for path in jars.engine_jars())
     yield "parsers", lambda: ", ".join(load_registry().parsers)
     yield "ocr", _ocr
     yield "dbt environment", lambda: str(ensure_environment().path)
     yield "engine", lambda: "running" if connect_server.running_server() else "not running; it starts on demand"
+
+
+def _tables(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], str]]]:
+    from airflow_lakehouse.spark import restore
+    from airflow_lakehouse.spark.catalog import load_pyiceberg, table_identifiers
+
+    profile = Profile(options.warehouse, parsers=tuple(options.parser))
+
+    def check() -> str:
+        lost = restore.restore(profile) if options.restore else restore.lost_tables(load_pyiceberg(profile))
+        told = [f"{table.name} (last whole: {table.at if table.metadata else 'never'})" for table in lost]
+        if lost and not options.restore:
+            raise TableLostError(f"the metadata is gone or broken of {', '.join(told)}", remedy="add --restore")
+        return f"put back: {', '.join(told)}" if lost else f"{len(table_identifiers(load_pyiceberg(profile)))} whole"
+
+    yield "tables", check
 
 
 def _one_pyspark() -> str:

@@ -10,11 +10,11 @@ if TYPE_CHECKING:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add no option: which jars are needed follows from the installed pyspark.
+    """Add the option; which jars are needed follows from the installed pyspark.
 
     :param parser: of the subcommand.
     """
-    del parser
+    parser.add_argument("--aws", action="store_true", help="Amazon's client for a Glue catalog and S3, too")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -22,9 +22,8 @@ def run(options: argparse.Namespace) -> int:
 
     :param options: the parsed options.
     """
-    del options
     from airflow_lakehouse.spark.jars import fetch_jars
 
-    for path in fetch_jars():
+    for path in fetch_jars(aws=options.aws):
         sys.stdout.write(f"{path}\n")
     return 0

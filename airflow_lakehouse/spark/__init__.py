@@ -9,6 +9,8 @@ jars             which jars belong to which Spark, and fetching them
 connect_server   one Spark Connect server on this machine, shared by jobs, tasks and dbt
 discovery        which files a drop holds, and who reads them
 ledger           which file versions were loaded
+swap             rows replaced through PyIceberg in one commit, or not at all
+restore          tables put back whose metadata file is gone
 schema           Spark schema, DDL and MERGE text of a table
 staging          records cut out of files, typed once, kept until their load is done
 load             guarded MERGEs into bronze and silver

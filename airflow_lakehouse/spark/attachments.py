@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_lakehouse.ocr.folder import open_folder
 from airflow_lakehouse.parsers.documents import DocumentsParser
 from airflow_lakehouse.parsing.model import SourceFile
-from airflow_lakehouse.spark import branches, conform, delta, files, load, reconcile
+from airflow_lakehouse.spark import branches, conform, delta, files, load, reconcile, staging
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.spark.discovery import Found
 from airflow_lakehouse.spark.ledger import Ledger
@@ -77,7 +77,7 @@ def extract(spark: SparkSession, catalog: Catalog, arguments: JobArguments) -> d
         branches.publish(catalog, work.staged[table.name])
         counts = {row["outcome"]: row["count"] for row in rows.groupBy("outcome").count().collect()}
     finally:
-        files.delete_folder(area)
+        staging.clear(area, profile)
     told = [(FOLDER, table.name, outcome, count) for outcome, count in sorted(counts.items())]
     reconcile.record(catalog, told, arguments.run_id)
     return dict(sorted(counts.items()))

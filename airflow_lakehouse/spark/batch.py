@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from airflow_lakehouse.spark import bronze_rows, conflicts, discovery, drift, files, load, reconcile, schema, staging
+from airflow_lakehouse.spark import bronze_rows, conflicts, discovery, drift, load, reconcile, schema, staging
 from airflow_lakehouse.spark.ledger import Entry, Ledger
 from airflow_lakehouse.spark.ledger_rows import QUARANTINED
 from airflow_lakehouse.spark.session import stamp
@@ -147,7 +147,7 @@ def load_batch(work: Batch, registry: Registry, arguments: JobArguments, result:
     result.batch_id = work.entries[-1].batch_id
     every = ",".join(sorted({entry.batch_id for entry in work.entries}))
     stamp(work.spark, {"batch-id": result.batch_id, BATCHES: every, "run-id": arguments.run_id, "job": job})
-    staging.clear_abandoned(arguments.profile.warehouse_uri)
+    staging.clear_abandoned(arguments.profile)
     try:
         _stage(work, registry, work.area)
         bronze_total, quarantined = 0, 0
@@ -160,7 +160,7 @@ def load_batch(work: Batch, registry: Registry, arguments: JobArguments, result:
             quarantined += staged if table is bronze.QUARANTINE else 0
             bronze_total += 0 if table is bronze.QUARANTINE else staged
     finally:
-        files.delete_folder(work.area)
+        staging.clear(work.area, arguments.profile)
     read = sum(work.counts.values())
     result.records = {"read": read, "bronze": bronze_total, "quarantine": quarantined}
     result.quarantine = dict(sorted(work.reasons.items()))

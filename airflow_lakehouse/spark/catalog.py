@@ -39,10 +39,10 @@ def load_pyiceberg(profile: Profile) -> Catalog:
     """
     from pyiceberg.catalog import load_catalog
 
-    properties: dict[str, Any] = {"warehouse": profile.warehouse_uri, **profile.catalog_properties}
+    properties: dict[str, Any] = {"warehouse": profile.warehouse_uri, **storage_properties(profile)}
     if profile.catalog == "glue":
-        region = {"glue.region": profile.region, "s3.region": profile.region} if profile.region else {}
-        return load_catalog(CATALOG_NAME, type="glue", **region, **properties)
+        region = {"glue.region": profile.region} if profile.region else {}
+        return load_catalog(CATALOG_NAME, type="glue", **{**region, **properties})
     if not profile.catalog_file.is_file():
         raise ConfigurationError(
             f"{profile.warehouse_dir} holds no catalog ({profile.catalog_file.name})",
@@ -64,6 +64,15 @@ def find_catalog(profile: Profile) -> Catalog | None:
         if not profile.catalog_file.is_file() or not profile.catalog_file.stat().st_size:
             return None
     return load_pyiceberg(profile)
+
+
+def storage_properties(profile: Profile) -> dict[str, str]:
+    """Return how what lies in the warehouse is reached, as PyIceberg's properties; empty for a local one.
+
+    :param profile: the lakehouse.
+    """
+    region = {"s3.region": profile.region} if profile.region else {}
+    return {**region, **profile.catalog_properties}
 
 
 def _sqlite_uri(profile: Profile) -> str:
@@ -163,8 +172,31 @@ def find_table(catalog: Catalog, identifier: str) -> IcebergTable | None:
         how = "gone" if isinstance(error, FileNotFoundError) else "broken"
         raise TableLostError(
             f"the metadata file of table {identifier!r} is {how}",
-            remedy="put it back from a backup or the bucket's versions; no rule may delete files of a warehouse by age",
+            remedy="'lakehouse doctor --warehouse DIR --restore' puts it back as it was before its last commit, or put"
+            " back the file from a backup or the bucket's versions; no rule may delete files of a warehouse by age",
         ) from error
+
+
+def named_metadata(catalog: Catalog, identifier: str) -> tuple[str, str | None]:
+    """Return the metadata file the catalog names for a table, and the one before it; neither need be there.
+
+    :param catalog: from :func:`load_pyiceberg`.
+    :param identifier: namespace and name of a table it has.
+    """
+    namespace, _, name = identifier.partition(".")
+    if hasattr(catalog, "glue"):
+        told = catalog.glue.get_table(DatabaseName=namespace, Name=name)["Table"]["Parameters"]
+        return told["metadata_location"], told.get("previous_metadata_location")
+    from pyiceberg.catalog.sql import IcebergTables, SqlCatalog
+    from sqlalchemy import select
+    from sqlalchemy.orm import Session
+
+    assert isinstance(catalog, SqlCatalog)
+    columns = select(IcebergTables.metadata_location, IcebergTables.previous_metadata_location)
+    is_it = (IcebergTables.table_namespace == namespace) & (IcebergTables.table_name == name)
+    with Session(catalog.engine) as session:
+        location, previous = session.execute(columns.where(is_it, IcebergTables.catalog_name == catalog.name)).one()
+    return str(location), previous
 
 
 def get_table(catalog: Catalog, name: str) -> IcebergTable:

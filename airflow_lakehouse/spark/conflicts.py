@@ -3,6 +3,10 @@
 Iceberg lets the first commit win. It tries again by itself where nothing but the order of commits was in the way;
 where what a commit relied on has changed it refuses (``ValidationException``), and only who made the rows can tell
 what is left to do (https://iceberg.apache.org/docs/latest/reliability/#concurrent-write-operations).
+
+So it is where the catalog's answer to a commit was lost, and it cannot be asked either
+(``CommitStateUnknownException``): the commit may be there. Work that reads again what is there finds out, and a commit
+that arrives later still meets the catalog's lock.
 """
 
 from __future__ import annotations
@@ -18,7 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _log = logging.getLogger(__name__)
-_NAMES: Final = ("ValidationException", "CommitFailedException", "ConcurrentModification")
+_NAMES: Final = (
+    "ValidationException",
+    "CommitFailedException",
+    "CommitStateUnknownException",
+    "ConcurrentModification",
+)
 ATTEMPTS: Final = 6
 """How often work is done until it commits; each time, another run has committed instead."""
 _PAUSE_SECONDS: Final = 0.25
@@ -26,7 +35,7 @@ T = TypeVar("T")
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Tell whether something failed because another run committed first.
+    """Tell whether something failed because another run committed first, or nobody knows whether this one has.
 
     :param error: what was raised, by PyIceberg, by Spark or here.
     """
@@ -48,7 +57,7 @@ def retried(work: Callable[[], T], what: str) -> T:
         except Exception as error:
             if not is_conflict(error):
                 raise
-            _log.info("%s: another run committed first; looking again (%d)", what, attempt)
+            _log.info("%s: another run committed first, or an answer was lost; looking again (%d)", what, attempt)
             # Of two that wait equally long, the same one would lose again.
             time.sleep(_PAUSE_SECONDS * attempt * (1 + random.random()))  # noqa: S311 - not a secret
     return work()

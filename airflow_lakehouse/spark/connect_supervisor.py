@@ -35,7 +35,7 @@ def server_command(port: int) -> list[str]:
     :param port: free port on the loopback address.
     """
     home = jars.spark_home()
-    paths = [str(path) for path in jars.local_jars()]
+    paths = [str(path) for path in jars.engine_jars()]
     memory = os.environ.get(MEMORY_VARIABLE) or f"{_default_memory_mib()}m"
     conf = {
         **sql_conf(),

@@ -27,6 +27,8 @@ TRUNCATED_GZIP: Final = "TRUNCATED_GZIP"
 """The gzip stream stops before its end, or is broken."""
 VANISHED: Final = "VANISHED"
 """The file was there when the drop was listed, and is not now."""
+RECORD_TOO_LARGE: Final = "RECORD_TOO_LARGE"
+"""The record has more than 64 MiB; the first of them are kept, all are in its file."""
 GONE: Final = "the file was listed and is gone"
 
 PIECES: Final = (
@@ -36,6 +38,8 @@ PIECES: Final = (
 _BATCH_RECORDS: Final = 5_000
 _SHARE_BYTES: Final = 32 * 2**20
 _BATCH_BYTES: Final = 16 * 2**20
+_LARGEST_BYTES: Final = 64 * 2**20
+_KEPT_BYTES: Final = 2**20
 
 
 def cut(spark: SparkSession, entries: list[Entry], parser: str, modules: tuple[str, ...]) -> DataFrame:
@@ -98,7 +102,7 @@ def _pieces(parser: Parser | RecordParser, file: SourceFile) -> Iterator[Record 
             items = parser.cut(file, stream) if isinstance(parser, RecordParser) else parser.parse(file, stream)
             for item in items:
                 position = item.position
-                yield item
+                yield _bounded(item)
             failure = files.gzip_failure(stream)
         if failure:
             yield Rejected(position + 1, TRUNCATED_GZIP, f"{failure} after record {position}")
@@ -110,6 +114,19 @@ def _pieces(parser: Parser | RecordParser, file: SourceFile) -> Iterator[Record 
         yield Rejected(0, VANISHED, GONE)
     except Exception as error:  # noqa: BLE001 - an outside parser may raise anything; its file must not kill the job
         yield Rejected(position + 1, PARSER_FAILED, f"{type(error).__name__} after record {position}")
+
+
+def _bounded(item: Record | Row | Rejected) -> Record | Row | Rejected:
+    """Return a record, or the reject of one that is too large.
+
+    Spark holds a dozen copies of a record while it types and writes it: one of 200 MB ends an engine of 3 GiB, and with
+    it the work of everybody who uses that.
+    """
+    raw = item.body if isinstance(item, Record) else getattr(item, "raw", None)
+    if raw is None or len(raw) <= _LARGEST_BYTES:
+        return item
+    detail = f"{len(raw)} bytes, of which the first {_KEPT_BYTES} are kept"
+    return Rejected(item.position, RECORD_TOO_LARGE, detail, bytes(raw[:_KEPT_BYTES]), getattr(item, "entry", 0))
 
 
 def _batches(file_no: int, pieces: Iterator[Record | Row | Rejected]) -> Iterator[pa.RecordBatch]:

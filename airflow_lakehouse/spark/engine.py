@@ -6,7 +6,8 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.connect_server import hold_server
+from airflow_lakehouse.spark import files, jars
+from airflow_lakehouse.spark.connect_server import REMOTE_VARIABLE, hold_server, state_dir
 from airflow_lakehouse.spark.session import open_session
 
 if TYPE_CHECKING:
@@ -25,10 +26,28 @@ def job_session(profile: Profile) -> Iterator[SparkSession]:
     """Open the session of a job: spark-submit's own on a cluster, else one on this machine's shared server.
 
     :param profile: the lakehouse.
+    :raises SetupError: when this machine's engine lacks a jar that the profile's catalog needs.
     """
     if os.environ.get(CLUSTER_VARIABLE):
         with open_session(profile) as spark:
             yield spark
         return
+    if profile.catalog == "glue" and not os.environ.get(REMOTE_VARIABLE):
+        jars.check_aws_jar()
     with hold_server() as server, open_session(profile, server.remote) as spark:
         yield spark
+
+
+def staging_root(profile: Profile) -> str:
+    """Return the URI of the folder in which runs keep what they need twice, each in one of its own.
+
+    It is below the warehouse, where every node of a cluster reaches it. Only this machine's own engine has no Hadoop
+    file system for S3, and no other node that would have to read it: for a warehouse there, it is below the engine's
+    state directory, which is its user's alone.
+
+    :param profile: the lakehouse.
+    """
+    is_shared = os.environ.get(CLUSTER_VARIABLE) or os.environ.get(REMOTE_VARIABLE)
+    if is_shared or files.local_path(profile.warehouse_uri):
+        return f"{profile.warehouse_uri}/{files.STAGING}"
+    return files.file_uri(state_dir() / files.STAGING)

@@ -15,14 +15,14 @@ from airflow_lakehouse.exceptions import InputError, SourceReadError
 from airflow_lakehouse.spark.file_versions import HashedVersion, S3Version, is_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from pyarrow.fs import FileSystem
 
 HEAD_BYTES: Final = 65_536
 """How much of a file a parser sees to decide whether it is its."""
 STAGING: Final = "_staging"
-"""Folder in the warehouse, with one folder a run, removed when the run ends."""
+"""Folder with one folder a run, removed when the run ends (:func:`airflow_lakehouse.spark.engine.staging_root`)."""
 STAGED: Final = {"compression": "zstd", "parquet.enable.dictionary": "false"}
 """Options of Parquet files that are read once and thrown away: no time is spent on finding what repeats."""
 _BUFFER_BYTES: Final = 1 << 20
@@ -76,15 +76,22 @@ def folder_uri(uri: str) -> str:
     return f"{(file_uri(path) if path is not None else uri).rstrip('/')}/"
 
 
-def filesystem(uri: str) -> tuple[FileSystem, str]:
+def filesystem(uri: str, properties: Mapping[str, str] | None = None) -> tuple[FileSystem, str]:
     """Return the Arrow file system of a URI and the path in it.
 
     :param uri: ``s3://...`` or ``file://...``.
+    :param properties: of the catalog, for what lies in its warehouse: where they say how S3 is reached, as with
+        ``s3.endpoint``, PyIceberg's own reading of them holds. Without them, the environment alone says it.
     :raises InputError: when the scheme is not known.
     """
     from pyarrow import ArrowInvalid
     from pyarrow.fs import FileSystem
 
+    scheme, _, path = uri.partition("://")
+    if scheme in ("s3", "s3a") and any(name.startswith(("s3.", "client.")) for name in properties or ()):
+        from pyiceberg.io.pyarrow import PyArrowFileIO
+
+        return PyArrowFileIO(dict(properties or {})).fs_by_scheme(scheme, path.partition("/")[0]), path
     try:
         found, path = FileSystem.from_uri(uri)
     except ArrowInvalid as error:
@@ -206,33 +213,35 @@ def read_head(uri: str, etag: str = "") -> bytes:
         return stream.read(HEAD_BYTES)
 
 
-def delete_folder(uri: str) -> None:
+def delete_folder(uri: str, properties: Mapping[str, str] | None = None) -> None:
     """Delete a folder and what is in it; one that does not exist is fine.
 
     :param uri: where it is.
+    :param properties: see :func:`filesystem`.
     """
     path = local_path(uri)
     if path is not None:
         shutil.rmtree(path, ignore_errors=True)
         return
-    store, name = filesystem(uri)
+    store, name = filesystem(uri, properties)
     try:
         store.delete_dir(name)
     except FileNotFoundError:
         return
 
 
-def list_below(folder: str) -> Iterator[tuple[str, int, float]]:
+def list_below(folder: str, properties: Mapping[str, str] | None = None) -> Iterator[tuple[str, int, float]]:
     """Yield path below the folder, bytes and time of writing of every file in it and in the folders in it.
 
     The time is in seconds since 1970; 0 where the store keeps none.
 
     :param folder: a path or URI; one that does not exist holds nothing.
+    :param properties: see :func:`filesystem`.
     """
     from pyarrow.fs import FileSelector, FileType, LocalFileSystem
 
     path = local_path(folder)
-    store, name = (LocalFileSystem(), path.as_posix()) if path is not None else filesystem(folder)
+    store, name = (LocalFileSystem(), path.as_posix()) if path is not None else filesystem(folder, properties)
     root = name.rstrip("/")
     for info in store.get_file_info(FileSelector(root, recursive=True, allow_not_found=True)):
         if info.type == FileType.File:

@@ -27,6 +27,7 @@ _ICEBERG: Final = {
     "4.0": ("org.apache.iceberg", "iceberg-spark-runtime-4.0_2.13", "1.10.1"),
     "4.1": ("org.apache.iceberg", "iceberg-spark-runtime-4.1_2.13", "1.11.0"),
 }
+_AWS: Final = ("org.apache.iceberg", "iceberg-aws-bundle")
 _FETCH_SECONDS: Final = 600
 
 
@@ -58,6 +59,17 @@ def needed_jars(spark_version: str) -> tuple[Artifact, ...]:
             remedy="pip install 'pyspark[connect]>=4.1,<4.2'",
         )
     return Artifact(*_ICEBERG[minor]), Artifact(*_SQLITE)
+
+
+def aws_jar(spark_version: str) -> Artifact:
+    """Return the jar a local engine needs for a Glue catalog and tables in S3: Amazon's client, of the same Iceberg.
+
+    Seventy megabytes that a lakehouse on this machine has no use for; a cluster of Amazon's has its own.
+
+    :param spark_version: see :func:`needed_jars`.
+    :raises SetupError: see :func:`needed_jars`.
+    """
+    return Artifact(*_AWS, needed_jars(spark_version)[0].version)
 
 
 def spark_home() -> Path:
@@ -100,18 +112,42 @@ def local_jars() -> tuple[Path, ...]:
     return paths
 
 
-def fetch_jars() -> tuple[Path, ...]:
+def engine_jars() -> tuple[Path, ...]:
+    """Return the paths of the jars an engine is started with: :func:`local_jars`, and the one for AWS if it is there.
+
+    :raises SetupError: when one is missing.
+    """
+    aws = jars_dir() / aws_jar(installed_spark_version()).file_name
+    return (*local_jars(), aws) if aws.is_file() else local_jars()
+
+
+def check_aws_jar() -> None:
+    """Make sure that an engine started now can read a Glue catalog.
+
+    :raises SetupError: when its jar is missing.
+    """
+    aws = jars_dir() / aws_jar(installed_spark_version()).file_name
+    if aws not in engine_jars():
+        raise SetupError(
+            f"a Glue catalog needs {aws.name}, which is not in {jars_dir()}",
+            remedy=f"run 'lakehouse fetch-jars --aws', copy it there from a connected machine, or set {JARS_VARIABLE}",
+        )
+
+
+def fetch_jars(*, aws: bool = False) -> tuple[Path, ...]:
     """Fetch what is missing, by the Ivy that Spark ships (it verifies checksums and honours Ivy's own settings).
 
+    :param aws: the jar for Glue and S3, too.
     :return: the paths of all jars.
     :raises SetupError: when a jar cannot be fetched.
     """
     target = jars_dir()
     target.mkdir(parents=True, exist_ok=True)
-    for artifact in needed_jars(installed_spark_version()):
+    version = installed_spark_version()
+    for artifact in (*needed_jars(version), *([aws_jar(version)] if aws else [])):
         if not (target / artifact.file_name).is_file():
             _fetch(artifact, target)
-    return local_jars()
+    return engine_jars()
 
 
 def _fetch(artifact: Artifact, target: Path) -> None:

@@ -6,7 +6,6 @@ and started again therefore gives the same rows the same values, and adds only t
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from airflow_lakehouse.spark import conflicts, ledger_rows, pinned
 from airflow_lakehouse.spark.as_of import Now
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED, QUARANTINED, after, as_row, key_of, waiting
+from airflow_lakehouse.spark.swap import swap
 from airflow_lakehouse.tables import ops
 
 if TYPE_CHECKING:
@@ -188,19 +188,8 @@ class Ledger:
             self._overwrite(list(wanted.values()), AlwaysTrue())
 
     def _overwrite(self, rows: list[Row], where: BooleanExpression) -> None:
-        import pyarrow as pa
-        from pyiceberg.table import TableProperties
-
-        if self._table is None:
-            return
-        table = pa.Table.from_pylist(rows, schema=self._table.schema().as_arrow())
-        # PyIceberg would try again on top of what the other run has written, without another look at it. This copy of
-        # the properties is in memory alone; the table keeps its own.
-        self._table.metadata.properties[TableProperties.COMMIT_NUM_RETRIES] = "0"
-        with warnings.catch_warnings():
-            # It tells that it copies on write, and that a first batch replaces nothing; both are meant.
-            warnings.simplefilter("ignore", UserWarning)
-            self._table.overwrite(table, overwrite_filter=where)
+        if self._table is not None:
+            swap(self._table, rows, where)
 
     def withhold(self, moment: AsOf) -> None:
         """Say of every file that was not loaded at another moment, too, that it waits.

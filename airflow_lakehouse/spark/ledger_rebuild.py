@@ -75,8 +75,17 @@ def rebuild(profile: Profile) -> dict[str, int]:
     :return: ``files``, and how many are in each state.
     :raises ConfigurationError: when the warehouse holds no catalog.
     """
+    return rebuild_from(load_pyiceberg(profile), profile)
+
+
+def rebuild_from(catalog: Catalog, profile: Profile) -> dict[str, int]:
+    """Make the ledger anew from bronze as a catalog has it.
+
+    :param catalog: the catalog.
+    :param profile: see :func:`rebuild`.
+    :return: see :func:`rebuild`.
+    """
     registry = load_registry(profile.parsers)
-    catalog = load_pyiceberg(profile)
     ensure_tables(catalog, registry.tables.values())
     # Of what another run writes down or loads meanwhile, this knows nothing until it looks again.
     wanted = conflicts.retried(lambda: _rebuild(catalog, registry), ops.INGESTED_FILES.name)

@@ -21,6 +21,8 @@ EXTENSIONS: Final = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExte
 SNAPSHOT_PROPERTY: Final = "spark.sql.iceberg.snapshot-property."
 """Prefix of session settings that Iceberg writes into every commit of the session (Iceberg 1.11, Spark 4)."""
 
+_AWS_PREFIXES: Final = ("client.", "glue.", "s3.")
+
 STAMP: Final = "lakehouse."
 """Prefix of what this package writes into the summary of a snapshot."""
 
@@ -41,8 +43,7 @@ def catalog_conf(profile: Profile) -> dict[str, str]:
     if profile.catalog == "glue":
         conf[f"{prefix}.type"] = "glue"
         conf[f"{prefix}.io-impl"] = "org.apache.iceberg.aws.s3.S3FileIO"
-        if profile.region:
-            conf[f"{prefix}.client.region"] = profile.region
+        conf |= {f"{prefix}.{name}": value for name, value in _aws_properties(profile).items()}
     else:
         pragmas = f"journal_mode=WAL&busy_timeout={catalog.BUSY_MILLISECONDS}"
         conf[f"{prefix}.type"] = "jdbc"
@@ -50,6 +51,21 @@ def catalog_conf(profile: Profile) -> dict[str, str]:
         # PyIceberg writes schema version V1; Spark's default V0 would not see its tables.
         conf[f"{prefix}.jdbc.schema-version"] = "V1"
     return conf
+
+
+def _aws_properties(profile: Profile) -> dict[str, str]:
+    """Return the properties of the catalog that Iceberg's own AWS client knows, by its names.
+
+    https://iceberg.apache.org/docs/latest/aws/ and https://py.iceberg.apache.org/configuration/ name most alike.
+    """
+    given = {name: value for name, value in profile.catalog_properties.items() if name.startswith(_AWS_PREFIXES)}
+    if profile.region:
+        given.setdefault("client.region", profile.region)
+    if "s3.endpoint" in given:
+        # PyIceberg puts the bucket into the path unless told otherwise, Iceberg's Java into the name of the host.
+        virtual = given.get("s3.force-virtual-addressing", "false").lower() == "true"
+        given.setdefault("s3.path-style-access", str(not virtual).lower())
+    return given
 
 
 def sql_conf() -> dict[str, str]:

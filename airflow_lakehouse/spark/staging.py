@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, Final
 from airflow_lakehouse.exceptions import ParserError
 from airflow_lakehouse.parsing import REJECTED, Parser, RecordParser
 from airflow_lakehouse.spark import cutting, files
+from airflow_lakehouse.spark.catalog import storage_properties
+from airflow_lakehouse.spark.engine import staging_root
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
+    from airflow_lakehouse.profile import Profile
     from airflow_lakehouse.spark.ledger import Entry
     from airflow_lakehouse.tables import Table
 
@@ -42,19 +45,28 @@ def stage(
     typed.write.mode("overwrite").options(**files.STAGED).partitionBy("target").parquet(path)
 
 
-def clear_abandoned(warehouse_uri: str) -> None:
-    """Delete what runs that were killed have left in ``files.STAGING``, once no run can still be using it.
+def clear(area: str, profile: Profile) -> None:
+    """Delete what a run has staged.
 
-    :param warehouse_uri: root of the warehouse.
+    :param area: the folder of the run's own.
+    :param profile: its lakehouse.
     """
-    newest: dict[str, float] = {}
-    for name, _, written in files.list_below(f"{warehouse_uri}/{files.STAGING}"):
+    files.delete_folder(area, storage_properties(profile))
+
+
+def clear_abandoned(profile: Profile) -> None:
+    """Delete what runs that were killed have staged, once no run can still be using it.
+
+    :param profile: their lakehouse.
+    """
+    root, newest = staging_root(profile), dict[str, float]()
+    for name, _, written in files.list_below(root, storage_properties(profile)):
         run = name.split("/")[0]
         newest[run] = max(newest.get(run, 0.0), written)
     for run, touched in newest.items():
         # A folder in which nothing is dated is left alone.
         if 0 < touched < time.time() - _ABANDONED_SECONDS:
-            files.delete_folder(f"{warehouse_uri}/{files.STAGING}/{run}")
+            clear(f"{root}/{run}", profile)
 
 
 def _lifted(pieces: DataFrame, parser: RecordParser) -> DataFrame:

@@ -1,5 +1,8 @@
 """An S3 that misbehaves: a proxy before a real server, which throttles, loses answers, cuts bodies and hides objects.
 
+Glue behind the same address misbehaves too: to a rule, a request to it is about its operation, as in
+``/AWSGlue.UpdateTable``.
+
 It speaks plain HTTP on the loopback address and passes requests on byte for byte, ``Host`` header included, so that
 signatures (SigV4) made for the proxy's address hold at the server. Faults are rules, seeded and counted::
 
@@ -10,7 +13,8 @@ signatures (SigV4) made for the proxy's address hold at the server. Faults are r
         ...
         assert s3_faults.counts["lost response"] == 1
 
-What each fault looks like on the wire follows https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html.
+What each fault looks like on the wire follows https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html and
+https://docs.aws.amazon.com/glue/latest/dg/aws-glue-api-exceptions.html.
 """
 
 from __future__ import annotations
@@ -20,7 +24,7 @@ import random
 import re
 import socket
 import threading
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -35,9 +39,17 @@ THROTTLED: Final = "throttled"
 LOST: Final = "lost response"
 TRUNCATED: Final = "truncated"
 EXPIRED: Final = "expired token"
+OUTRUN: Final = "outrun"
 HIDDEN: Final = "hidden from a listing"
 REPEATED: Final = "repeated in a listing"
 _BEFORE: Final = {THROTTLED: (503, "SlowDown", "Please reduce your request rate."), EXPIRED: (400, "ExpiredToken", "")}
+_GLUE_BEFORE: Final = {
+    THROTTLED: "ThrottlingException",
+    EXPIRED: "ExpiredTokenException",
+    OUTRUN: "ConcurrentModificationException",
+}
+_TARGET: Final = "X-Amz-Target"
+"""Header that names the operation of a request to Glue, which S3's do not have."""
 _HOP_BY_HOP: Final = ("connection", "expect", "keep-alive", "transfer-encoding")
 _NAMESPACE: Final = "http://s3.amazonaws.com/doc/2006-03-01/"
 _OK: Final = range(200, 300)
@@ -51,13 +63,16 @@ class Rule:
     :param fault: which.
     :param probability: how often, 0 to 1, of the requests it is about.
     :param times: how many more times; None without end.
+    :param after: another fault; only once that has befallen a request since the rule was made.
     :param methods: HTTP methods; empty for all.
-    :param keys: pattern that is searched in ``/bucket/key``; in a listing, in each key.
+    :param keys: pattern that is searched in ``/bucket/key``; in a listing, in each key; for Glue, in ``/AWSGlue.`` and
+        the operation.
     """
 
     fault: str
     probability: float = 1.0
     times: int | None = None
+    after: str = ""
     methods: tuple[str, ...] = ()
     keys: re.Pattern[str] = field(default_factory=lambda: re.compile(""))
 
@@ -76,46 +91,56 @@ class S3Faults:
     """The faults of a proxy, and what has happened.
 
     :param endpoint: address to give to clients.
+    :param upstream: address of the server; may be set to another one's between requests.
     :param seed: of the dice; the same requests in the same order meet the same faults.
     """
 
-    def __init__(self, endpoint: str, seed: int = 0) -> None:
-        self.endpoint = endpoint
+    def __init__(self, endpoint: str, upstream: str, seed: int = 0) -> None:
+        self.endpoint, self.upstream = endpoint, upstream
         self.counts: Counter[str] = Counter()
         """Fault to how often it befell a request."""
         self.requests: Counter[str] = Counter()
         """Method to requests that came."""
         self._rules: list[Rule] = []
+        self._waiting: dict[str, list[Rule]] = defaultdict(list)
         self._dice = random.Random(seed)  # noqa: S311 - no secret
         self._lock = threading.Lock()
 
     def throttle(self, probability: float = 1.0, **which: Any) -> None:
-        """Answer 503 ``SlowDown``, without passing the request on.
+        """Answer 503 ``SlowDown``, as Glue 400 ``ThrottlingException``, without passing the request on.
 
-        :param probability: see :class:`Rule`; ``times``, ``methods`` and ``keys`` too.
+        :param probability: see :class:`Rule`; ``times``, ``after``, ``methods`` and ``keys`` too.
         """
         self._add(THROTTLED, probability, **which)
 
     def lose_responses(self, probability: float = 1.0, **which: Any) -> None:
         """Pass the request on, and hang up instead of answering that it was done.
 
-        :param probability: see :class:`Rule`; ``times``, ``methods`` and ``keys`` too.
+        :param probability: see :class:`Rule`; ``times``, ``after``, ``methods`` and ``keys`` too.
         """
         self._add(LOST, probability, **which)
 
     def truncate(self, probability: float = 1.0, **which: Any) -> None:
         """Hang up in the middle of the body of an answer.
 
-        :param probability: see :class:`Rule`; ``times``, ``methods`` and ``keys`` too.
+        :param probability: see :class:`Rule`; ``times``, ``after``, ``methods`` and ``keys`` too.
         """
         self._add(TRUNCATED, probability, **which)
 
     def expire_token(self, probability: float = 1.0, **which: Any) -> None:
-        """Answer 400 ``ExpiredToken``, as S3 does once temporary credentials are over.
+        """Answer 400 ``ExpiredToken``, as S3 does once temporary credentials are over; Glue, ``ExpiredTokenException``.
 
-        :param probability: see :class:`Rule`; ``times``, ``methods`` and ``keys`` too.
+        :param probability: see :class:`Rule`; ``times``, ``after``, ``methods`` and ``keys`` too.
         """
         self._add(EXPIRED, probability, **which)
+
+    def outrun(self, times: int | None = None, operation: str = "UpdateTable") -> None:
+        """Answer ``ConcurrentModificationException``, as Glue does to a commit that another one was faster than.
+
+        :param times: how often; None without end.
+        :param operation: of Glue.
+        """
+        self._add(OUTRUN, 1.0, times=times, keys=f"^/AWSGlue[.]{operation}$")
 
     def hide(self, probability: float = 1.0, **which: Any) -> None:
         """Leave objects out of listings, as a store does that shows them late; they can still be read.
@@ -135,18 +160,14 @@ class S3Faults:
         """Drop all rules: from now on, the server is itself. Counts are kept."""
         with self._lock:
             self._rules.clear()
+            self._waiting.clear()
 
     def _add(
-        self,
-        fault: str,
-        probability: float,
-        *,
-        times: int | None = None,
-        methods: Iterable[str] = (),
-        keys: str = "",
+        self, fault: str, probability: float, *, methods: Iterable[str] = (), keys: str = "", **which: Any
     ) -> None:
+        rule = Rule(fault, probability, methods=tuple(methods), keys=re.compile(keys), **which)
         with self._lock:
-            self._rules.append(Rule(fault, probability, times, tuple(methods), re.compile(keys)))
+            (self._waiting[rule.after] if rule.after else self._rules).append(rule)
 
     def befalls(self, fault: str, method: str, key: str) -> bool:
         """Throw the dice for a request, and count.
@@ -160,6 +181,7 @@ class S3Faults:
                 if rule.is_about(fault, method, key) and self._dice.random() < rule.probability:
                     rule.times = None if rule.times is None else rule.times - 1
                     self.counts[fault] += 1
+                    self._rules += self._waiting.pop(fault, [])
                     return True
         return False
 
@@ -173,8 +195,8 @@ def s3_fault_proxy(upstream: str, seed: int = 0) -> Iterator[S3Faults]:
     """
     server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
-    faults = S3Faults(f"http://127.0.0.1:{server.server_port}", seed)
-    vars(server).update(faults=faults, upstream=urlsplit(upstream))
+    faults = S3Faults(f"http://127.0.0.1:{server.server_port}", upstream, seed)
+    vars(server)["faults"] = faults
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()
     try:
@@ -203,15 +225,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _serve(self) -> None:
         faults: S3Faults = vars(self.server)["faults"]
-        key = urlsplit(self.path).path
+        operation = self.headers.get(_TARGET)
+        key = f"/{operation}" if operation else urlsplit(self.path).path
         body = self._body()
         with faults._lock:  # noqa: SLF001 - one counter for all threads
             faults.requests[self.command] += 1
-        for fault, (status, code, message) in _BEFORE.items():
-            if faults.befalls(fault, self.command, key):
-                text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
-                self._answer(status, [("Content-Type", "application/xml")], text.encode())
-                return
+        refused = next((fault for fault in _GLUE_BEFORE if faults.befalls(fault, self.command, key)), None)
+        if refused:
+            self._answer(*_refusal(refused, for_glue=bool(operation)))
+            return
         status, headers, content = self._upstream(body)
         if status in _OK and faults.befalls(LOST, self.command, key):
             self._hang_up()
@@ -235,7 +257,7 @@ class _Handler(BaseHTTPRequestHandler):
         return b"".join(chunks)
 
     def _upstream(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-        upstream = vars(self.server)["upstream"]
+        upstream = urlsplit(vars(self.server)["faults"].upstream)
         connection = http.client.HTTPConnection(upstream.hostname, upstream.port, timeout=_SECONDS)
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
@@ -275,6 +297,16 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _refusal(fault: str, *, for_glue: bool) -> tuple[int, list[tuple[str, str]], bytes]:
+    """Return status, headers and body of an answer of the server's own kind."""
+    if for_glue:
+        code = _GLUE_BEFORE[fault]
+        return 400, [("Content-Type", "application/x-amz-json-1.1")], f'{{"__type": "{code}", "Message": ""}}'.encode()
+    status, code, message = _BEFORE[fault]
+    text = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    return status, [("Content-Type", "application/xml")], text.encode()
 
 
 def _listing(faults: S3Faults, content: bytes) -> bytes:

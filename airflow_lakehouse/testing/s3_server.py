@@ -1,10 +1,18 @@
-"""A real S3 server for tests: ministack, in an environment of its own, on the loopback address."""
+"""Real servers for tests, each in an environment of its own, on the loopback address, stopped by its process id.
+
+=========== =========================================================================================
+ministack   S3 and Glue, from PyPI; Glue refuses a commit that another was faster than
+versitygw   S3 alone, built by Go from its module; it checks signatures, and its objects are files
+=========== =========================================================================================
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,19 +22,23 @@ from airflow_lakehouse.exceptions import EngineError, SetupError
 from airflow_lakehouse.spark import sockets
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 MINISTACK: Final = "ministack==1.5.33"
+VERSITYGW: Final = "github.com/versity/versitygw/cmd/versitygw@v1.8.0"
 ENDPOINT_VARIABLE: Final = "LAKEHOUSE_TEST_S3"
 """Environment variable with the address of an S3 server that somebody else runs, for the fixture ``s3_server``."""
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
-"""What the server takes, as environment variables."""
+"""What the servers take, as environment variables."""
 _START_SECONDS: Final = 60
+_READY: Final = ".ready"
+"""File in the environment of a server that is installed to its end: where its program is."""
+_VERSITYGW_PLACE: Final = f"versitygw-{VERSITYGW.rpartition('@')[2]}"
 
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """Run a server and stop it, by its process id.
+    """Run ministack: S3, and Glue at the same address.
 
     :return: its address.
     :raises SetupError: when it cannot be installed.
@@ -36,11 +48,51 @@ def s3_server() -> Iterator[str]:
     if given:
         yield given
         return
-    program, port = _installed(), sockets.free_port()
+    program, port = _installed(MINISTACK.replace("==", "-"), _install_ministack), sockets.free_port()
     # It would listen on every address of the machine, and asks nobody for a password.
-    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3", "LOG_LEVEL": "ERROR"}
+    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3,glue", "LOG_LEVEL": "ERROR"}
+    with _running([str(program)], own, port):
+        yield f"http://127.0.0.1:{port}"
+
+
+def has_go() -> bool:
+    """Tell whether versitygw can be built, or has been."""
+    return shutil.which("go") is not None or (_place(_VERSITYGW_PLACE) / _READY).exists()
+
+
+@contextmanager
+def strict_s3_server() -> Iterator[str]:
+    """Run versitygw. The first time, Go builds it, which takes minutes.
+
+    :return: its address.
+    :raises SetupError: when it cannot be built.
+    :raises EngineError: when it does not start.
+    """
+    program, port = _installed(_VERSITYGW_PLACE, _build_versitygw), sockets.free_port()
+    with tempfile.TemporaryDirectory(prefix="lakehouse-versitygw-") as folder:
+        objects, metadata = Path(folder) / "objects", Path(folder) / "metadata"
+        objects.mkdir()
+        metadata.mkdir()
+        keys = {"ROOT_ACCESS_KEY": CREDENTIALS["AWS_ACCESS_KEY_ID"]}
+        keys["ROOT_SECRET_KEY"] = CREDENTIALS["AWS_SECRET_ACCESS_KEY"]
+        command = [
+            str(program),
+            "--port",
+            f"127.0.0.1:{port}",
+            "--region",
+            CREDENTIALS["AWS_DEFAULT_REGION"],
+            "--quiet",
+        ]
+        # Beside the objects: not every file system keeps attributes of files.
+        command += ["posix", "--sidecar", str(metadata), str(objects)]
+        with _running(command, keys, port):
+            yield f"http://127.0.0.1:{port}"
+
+
+@contextmanager
+def _running(command: Sequence[str], own: Mapping[str, str], port: int) -> Iterator[None]:
     server = subprocess.Popen(
-        [str(program)],
+        command,
         env={"PATH": os.environ.get("PATH", ""), "HOME": os.environ.get("HOME", "/"), **own},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -48,7 +100,7 @@ def s3_server() -> Iterator[str]:
     )
     try:
         _wait(server, port)
-        yield f"http://127.0.0.1:{port}"
+        yield
     finally:
         server.terminate()
         try:
@@ -58,23 +110,47 @@ def s3_server() -> Iterator[str]:
             server.wait()
 
 
-def _installed() -> Path:
-    from airflow_lakehouse.dbt.environment import clean_environ, install_commands, locked
+def _place(name: str) -> Path:
+    return Path(sys.prefix) / "share" / "airflow-lakehouse" / name
 
-    target = Path(sys.prefix) / "share" / "airflow-lakehouse" / MINISTACK.replace("==", "-")
-    program, ready = target / "bin" / "ministack", target / ".ready"
+
+def _installed(name: str, install: Callable[[Path], Path]) -> Path:
+    """Return the program of a server; install it where it was not, or not to the end."""
+    from airflow_lakehouse.dbt.environment import locked
+
+    target = _place(name)
     target.parent.mkdir(parents=True, exist_ok=True)
+    ready = target / _READY
     with locked(target.with_name(f"{target.name}.lock")):
-        if not ready.exists():
-            for command in install_commands(target, MINISTACK):
-                done = subprocess.run(command, env=clean_environ(), capture_output=True, check=False)
-                if done.returncode:
-                    raise SetupError(
-                        f"{MINISTACK} cannot be installed in {target}",
-                        remedy=f"give pip an index it reaches, or set {ENDPOINT_VARIABLE} to a server that runs",
-                    )
-            ready.touch()
-    return program
+        if not ready.exists() or not ready.read_text():
+            program = install(target)
+            ready.write_text(str(program.relative_to(target)))
+    return target / ready.read_text()
+
+
+def _install_ministack(target: Path) -> Path:
+    from airflow_lakehouse.dbt.environment import clean_environ, install_commands
+
+    for command in install_commands(target, MINISTACK):
+        if subprocess.run(command, env=clean_environ(), capture_output=True, check=False).returncode:
+            raise SetupError(
+                f"{MINISTACK} cannot be installed in {target}",
+                remedy=f"give pip an index it reaches, or set {ENDPOINT_VARIABLE} to a server that runs",
+            )
+    return target / "bin" / "ministack"
+
+
+def _build_versitygw(target: Path) -> Path:
+    # A module cache of its own, which is thrown away: half a gigabyte that nothing else needs.
+    with tempfile.TemporaryDirectory(prefix="lakehouse-go-") as scratch:
+        own = {"GOBIN": str(target / "bin"), "GOMODCACHE": f"{scratch}/modules", "GOCACHE": f"{scratch}/objects"}
+        own |= {"GOFLAGS": "-modcacherw -buildvcs=false", "CGO_ENABLED": "0"}
+        built = subprocess.run(
+            ["go", "install", VERSITYGW], env={**os.environ, **own}, capture_output=True, check=False
+        )
+    if built.returncode:
+        raise SetupError(f"{VERSITYGW} cannot be built", remedy="give Go a module proxy it reaches")
+    return target / "bin" / "versitygw"
 
 
 def _wait(server: subprocess.Popen[bytes], port: int) -> None:
@@ -83,4 +159,5 @@ def _wait(server: subprocess.Popen[bytes], port: int) -> None:
         if sockets.listens(port):
             return
         time.sleep(0.05)
-    raise EngineError(f"{MINISTACK} does not listen on port {port}", remedy=f"or set {ENDPOINT_VARIABLE}")
+    name = Path(str(server.args[0] if isinstance(server.args, list) else server.args)).name
+    raise EngineError(f"{name} does not listen on port {port}", remedy=f"or set {ENDPOINT_VARIABLE}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,12 +11,23 @@ from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
 from airflow_lakehouse.spark.jobs import JobArguments, JobResult, run_job
 from airflow_lakehouse.testing.reference import Differences, ReferenceLakehouse, compare, read_drop
+from airflow_lakehouse.testing.s3_server import has_go
 
 if TYPE_CHECKING:
     from airflow_lakehouse.profile import Profile
 
 SPARK = [pytest.mark.spark, pytest.mark.usefixtures("lakehouse_engine")]
 """Marks of a module that needs the engine."""
+VERSITYGW = pytest.param(
+    "strict_s3_server",
+    id="versitygw",
+    # Built on the first use, which takes minutes.
+    marks=[
+        pytest.mark.timeout(1800),
+        pytest.mark.skipif(not has_go(), reason="versitygw is built by Go, which is not here"),
+    ],
+)
+"""Parameter of a fixture: S3 from versitygw."""
 NOTHING = Differences()
 
 
@@ -34,7 +45,7 @@ def load_and_compare(profile: Profile, expected: ReferenceLakehouse) -> None:
     """Take the drop through bronze and silver, and compare both with what they must hold."""
     to_bronze(profile)
     to_silver(profile)
-    expected.run(read_drop(Path(profile.raw or "")))
+    expected.run(read_drop(profile.raw or ""))
     assert compare(profile, expected) == NOTHING
 
 
@@ -50,6 +61,11 @@ def commits(profile: Profile, table: str) -> list[tuple[int, str]]:
         summary = snapshot.summary.additional_properties if snapshot.summary else {}
         found.append((int(summary.get("added-records", 0)), summary.get("lakehouse.run-id", "")))
     return found
+
+
+def lines(*resources: dict[str, Any] | bytes) -> bytes:
+    """Return NDJSON."""
+    return b"".join((one if isinstance(one, bytes) else json.dumps(one).encode()) + b"\n" for one in resources)
 
 
 def patient(id_: str, **more: Any) -> dict[str, Any]:

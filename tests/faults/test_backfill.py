@@ -17,7 +17,7 @@ from airflow_lakehouse.spark import load
 from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
 from airflow_lakehouse.testing.reference import ReferenceLakehouse, compare, read_drop
 from tests.faults.helpers import NOTHING, SPARK, observation, patient, to_bronze, to_silver, version
-from tests.faults.test_concurrent import both, meeting
+from tests.faults.meeting import both, meeting
 from tests.spark.helpers import write_lines
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_both_commit_at_once(damaged: Profile, monkeypatch: pytest.MonkeyPatch) 
     """A backfill and the daily run reach the same commit together; the later one looks again."""
     _day(damaged, 3, patient("p", **version(3)), patient("s"))
     to_bronze(damaged)
-    with meeting("conform", monkeypatch):
+    with meeting("head", monkeypatch):
         both(lambda: to_silver(damaged), lambda: to_silver(damaged, full=True, dt=f"{FIRST_DAY}..2026-01-02"))
     _check(damaged)
 

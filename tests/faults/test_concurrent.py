@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,16 +14,30 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_lakehouse.cli.show import read_rows
-from airflow_lakehouse.spark import conflicts, conform, load
+from airflow_lakehouse.exceptions import LakehouseError
+from airflow_lakehouse.spark import conform, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, get_table, load_pyiceberg
 from airflow_lakehouse.spark.create import create_table
+from airflow_lakehouse.spark.jobs import JobArguments, run_job
+from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 from airflow_lakehouse.tables import silver
 from airflow_lakehouse.testing.reference import ReferenceLakehouse, compare, read_drop
-from tests.faults.helpers import NOTHING, SPARK, commits, observation, patient, to_bronze, to_silver, version
+from tests.faults.helpers import (
+    NOTHING,
+    SPARK,
+    commits,
+    load_and_compare,
+    observation,
+    patient,
+    to_bronze,
+    to_silver,
+    version,
+)
+from tests.faults.meeting import both, conflicts_met, meeting, two_processes
 from tests.spark.helpers import write_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from pyspark.sql import SparkSession
@@ -32,28 +46,7 @@ if TYPE_CHECKING:
     from airflow_lakehouse.spark.jobs import JobResult
 
 pytestmark = SPARK
-_WAIT_SECONDS = 120
-
-
-@contextmanager
-def meeting(name: str, patch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make the first two calls of a function of :mod:`airflow_lakehouse.spark.load` wait for one another."""
-    original, barrier, calls = getattr(load, name), threading.Barrier(2), iter(range(10_000))
-
-    def step(*args: Any, **kwargs: Any) -> Any:
-        if next(calls) < 2:
-            barrier.wait(_WAIT_SECONDS)
-        return original(*args, **kwargs)
-
-    with patch.context() as patched:
-        patched.setattr(load, name, step)
-        yield
-
-
-def both(*runs: Callable[[], JobResult]) -> list[JobResult]:
-    """Do runs at once and return their results."""
-    with ThreadPoolExecutor(len(runs)) as pool:
-        return [future.result() for future in [pool.submit(run) for run in runs]]
+_LOCKED_SECONDS = 30
 
 
 def _day(raw: Path, day: int, *resources: dict[str, Any]) -> None:
@@ -63,17 +56,7 @@ def _day(raw: Path, day: int, *resources: dict[str, Any]) -> None:
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[BaseException]:
     """Return the conflicts that were met."""
-    met: list[BaseException] = []
-    original = conflicts.is_conflict
-
-    def is_conflict(error: BaseException) -> bool:
-        found = original(error)
-        if found:
-            met.append(error)
-        return found
-
-    monkeypatch.setattr(conflicts, "is_conflict", is_conflict)
-    return met
+    return conflicts_met(monkeypatch)
 
 
 def test_two_runs_over_the_same_files(
@@ -104,6 +87,27 @@ def test_two_runs_over_the_same_files(
     assert counted, "the two did not meet"
     assert compare(profile, expected) == NOTHING
     assert to_silver(profile).status == "unchanged"
+
+
+def test_a_zombie_and_its_successor(warehouse: Profile, tmp_path: Path) -> None:
+    """Rows 5 and 6, as two processes: try 2 of a task starts while try 1 still runs, and they meet at the commit.
+
+    Both are of one run of the DAG, and have its id. Both succeed, in bronze and in silver, and every row is there once.
+    """
+    raw = tmp_path / "drop"
+    _day(raw, 1, *(patient(f"p{number}") for number in range(20)), observation("o"))
+    profile = warehouse.with_raw(str(raw))
+    tries = [{"profile": profile.as_dict(), "run_id": "scheduled"}] * 2
+    loaded = two_processes("insert_new", tmp_path / "bronze", "raw_to_bronze", *tries)
+    assert [result["status"] for result in loaded] == ["complete"] * 2
+    assert len({result["batch_id"] for result in loaded}) == 1
+    assert [added for added, _ in commits(profile, "bronze.bronze_fhir_patient") if added] == [20]
+    conformed = two_processes("conform", tmp_path / "silver", "bronze_to_silver", *tries)
+    assert "complete" in {result["status"] for result in conformed}
+    expected = ReferenceLakehouse()
+    expected.run(read_drop(raw))
+    assert compare(profile, expected) == NOTHING
+    assert to_bronze(profile).status == to_silver(profile).status == "unchanged"
 
 
 def test_two_runs_over_different_days(
@@ -182,10 +186,54 @@ def test_a_row_to_insert_that_is_there_takes_its_place(
     assert [row["city"] for row in read_rows(lakehouse_profile, "silver_dim_patient")] == ["New"]
 
 
-def test_a_locked_catalog_is_waited_for(warehouse: Profile, tmp_path: Path) -> None:
-    """Row 37: somebody holds the SQLite file's lock for longer than its drivers wait by themselves; the run only waits.
+def _until_it_succeeds(job: Callable[[Profile], JobResult], profile: Profile) -> None:
+    for _ in range(4):
+        with suppress(LakehouseError):
+            job(profile)
+            return
+    job(profile)
 
-    It is held for 8 of the 30 seconds, since every writer waits for twice that: Python's own limit is 5.
+
+def test_maintenance_beside_runs(warehouse: Profile, tmp_path: Path) -> None:
+    """Rows 8 and 9: tables are compacted, snapshots expired and orphans removed, over and over, while days are loaded.
+
+    No row is lost or doubled: no file of the present, and none of a commit under way, is deleted. Snapshots are kept
+    for no time at all here, so a run may find the one it reads expired; it fails then, and the next reads another.
+    """
+    raw = tmp_path / "drop"
+    profile = warehouse.with_raw(str(raw))
+    policy = MaintenancePolicy(
+        tables=("bronze_fhir_patient", "silver_dim_patient"),
+        min_input_files=2,
+        snapshot_days=0,
+        keep_snapshots=1,
+        min_expired=1,
+        orphan_days=1,
+    )
+    expected = ReferenceLakehouse()
+
+    def load_days() -> None:
+        for day in (1, 2, 3):
+            _day(raw, day, patient("p", **version(day)), patient(f"q{day}"), observation("o", hour=9 + day))
+            expected.run(read_drop(raw))
+            _until_it_succeeds(to_bronze, profile)
+            _until_it_succeeds(to_silver, profile)
+
+    _day(raw, 1, patient("p"))
+    load_and_compare(profile, expected)
+    with ThreadPoolExecutor(1) as pool:
+        loading, maintained = pool.submit(load_days), 0
+        while not loading.done():
+            maintained += len(run_job("maintain", JobArguments(profile, policy=policy)).steps)
+        loading.result()
+    assert maintained > 0
+    assert compare(profile, expected) == NOTHING
+
+
+def test_a_locked_catalog_is_waited_for(warehouse: Profile, tmp_path: Path) -> None:
+    """Row 37: somebody holds the SQLite file's lock for thirty seconds; the run waits, and succeeds.
+
+    Python's own limit is five seconds, and Iceberg's retries are over sooner.
     """
     raw = tmp_path / "drop"
     _day(raw, 1, patient("p"))
@@ -199,13 +247,15 @@ def test_a_locked_catalog_is_waited_for(warehouse: Profile, tmp_path: Path) -> N
         with sqlite3.connect(profile.catalog_file, isolation_level=None) as connection:
             connection.execute("BEGIN IMMEDIATE")
             held.set()
-            time.sleep(8)
+            time.sleep(_LOCKED_SECONDS)
             connection.execute("ROLLBACK")
         connection.close()
 
     with ThreadPoolExecutor(1) as pool:
         lock = pool.submit(hold)
         assert held.wait(30)
+        started = time.monotonic()
         to_bronze(profile)
+        assert time.monotonic() - started > _LOCKED_SECONDS - 5, "the run did not meet the lock"
         lock.result()
     assert {row["resource_id"] for row in read_rows(profile, "bronze_fhir_patient")} == {"p", "q"}

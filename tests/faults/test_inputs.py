@@ -179,18 +179,24 @@ def test_a_file_that_vanishes_after_it_was_listed(
     assert read_rows(drop, "bronze_quarantine") == []
 
 
-def test_a_clock_that_runs_behind(drop: Profile, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 31: a worker whose clock is two hours late loads a newer version of a file, and newer it is all the same."""
+@pytest.mark.parametrize(("first", "second"), [(0, -2), (2, 0)], ids=["behind", "ahead"])
+def test_clocks_that_do_not_agree(drop: Profile, monkeypatch: pytest.MonkeyPatch, first: int, second: int) -> None:
+    """Row 31: of two workers the second is two hours late, or the first two hours early; the newer file wins."""
     expected = ReferenceLakehouse()
-    load_and_compare(drop, expected)
+    _load_at(monkeypatch, first, drop, expected)
     write_lines(Path(drop.raw or "") / "1.ndjson", patient("p", gender="female"))
+    _load_at(monkeypatch, second, drop, expected)
+    assert {row["gender"] for row in read_rows(drop, "silver_dim_patient") if row["patient_id"] == "p"} == {"female"}
 
-    class Late(datetime):
+
+def _load_at(monkeypatch: pytest.MonkeyPatch, hours: int, profile: Profile, expected: ReferenceLakehouse) -> None:
+    """Load with a clock that is so many hours ahead."""
+
+    class Skewed(datetime):
         @classmethod
         def now(cls, tz: Any = None) -> Any:
-            return datetime.now(tz or UTC) - timedelta(hours=2)
+            return datetime.now(tz or UTC) + timedelta(hours=hours)
 
     with monkeypatch.context() as patched:
-        patched.setattr(ledger_rows, "datetime", Late)
-        load_and_compare(drop, expected)
-    assert {row["gender"] for row in read_rows(drop, "silver_dim_patient") if row["patient_id"] == "p"} == {"female"}
+        patched.setattr(ledger_rows, "datetime", Skewed)
+        load_and_compare(profile, expected)

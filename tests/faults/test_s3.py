@@ -22,7 +22,7 @@ from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark import cutting, discovery
 from airflow_lakehouse.testing.s3_faults import EXPIRED, HIDDEN, LOST, REPEATED, THROTTLED, TRUNCATED, S3Faults
 from airflow_lakehouse.testing.s3_server import CREDENTIALS
-from tests.faults.helpers import patient
+from tests.faults.helpers import VERSITYGW, patient
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +31,14 @@ if TYPE_CHECKING:
 
 _KEYS = [f"drop/fhir/dt=2026-01-0{day}/{name}.ndjson" for day in (1, 2) for name in "abc"]
 _LINES = b"".join(json.dumps(patient(f"p{number}")).encode() + b"\n" for number in range(200))
+
+
+@pytest.fixture(params=[pytest.param("", id="ministack"), VERSITYGW])
+def s3_faults(request: pytest.FixtureRequest, s3_faults: S3Faults) -> S3Faults:
+    """Return the proxy before either server."""
+    if request.param:
+        s3_faults.upstream = request.getfixturevalue(request.param)
+    return s3_faults
 
 
 @pytest.fixture
@@ -198,7 +206,7 @@ def test_the_same_seed_gives_the_same_faults() -> None:
     """A failure can be repeated."""
 
     def told(seed: int) -> list[bool]:
-        faults = S3Faults("", seed)
+        faults = S3Faults("", "", seed)
         faults.throttle(0.5, times=20, keys="a$")
         return [faults.befalls(THROTTLED, "GET", f"/b/{name}") for name in "ab" * 20]
 

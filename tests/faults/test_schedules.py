@@ -1,39 +1,103 @@
-"""Random schedules of drops, overwrites, deletions, runs and kills, judged by the reference model.
+"""Random schedules of drops, overwrites, deletions, runs, kills and storms, judged by the reference model.
 
-``FAULT_SCHEDULES=200 pytest tests/faults/test_schedules.py`` tries more of them, for as long as it takes.
+``FAULT_SCHEDULES=100 pytest tests/faults/test_schedules.py`` (or ``make schedules``) tries other ones each time: as
+many on this machine, and a fifth as many on Glue and S3, for as long as it takes.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Final, Protocol
+from unittest import mock
 
 import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
+from airflow_lakehouse.exceptions import LakehouseError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.testing.reference import Differences, ReferenceLakehouse, compare, read_drop
+from airflow_lakehouse.spark.catalog import load_pyiceberg
+from airflow_lakehouse.spark.ledger import Ledger
+from airflow_lakehouse.spark.ledger_rows import DISCOVERED
+from airflow_lakehouse.testing.reference import Differences, DropFile, ReferenceLakehouse, compare, read_drop
 from tests.faults.dying import KilledError, dying, raise_killed
-from tests.faults.helpers import SPARK, deletion, observation, patient, to_bronze, to_silver, version
-from tests.spark.helpers import write_lines
+from tests.faults.helpers import SPARK, deletion, lines, observation, patient, to_bronze, to_silver, version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
-pytestmark = SPARK
+    from airflow_lakehouse.testing.aws_shape import AwsShape
+    from tests.faults.conftest import AwsLakehouse
+
+pytestmark = [*SPARK, pytest.mark.timeout(0)]
 _VARIABLE: Final = "FAULT_SCHEDULES"
 _ASKED: Final = int(os.environ.get(_VARIABLE, "0"))
-_USUAL: Final = 5
-_USUAL_SECONDS: Final = 60
-"""After so long, no further schedule is begun."""
+USUAL: Final = 13
+"""Schedules a usual run draws for SQLite, the written-out one aside; the README names their sum with those on Glue."""
+USUAL_ON_GLUE: Final = 2
 _FILES: Final = ("dt=2026-01-01/a", "dt=2026-01-01/b", "source=north/dt=2026-01-02/c", "dt=2026-01-02/d")
 
 Resource = dict[str, Any] | bytes
+
+
+class Place(Protocol):
+    """Where a lakehouse is."""
+
+    @property
+    def profile(self) -> Profile:
+        """Its profile."""
+
+    def drop(self, name: str, *resources: Resource) -> None:
+        """Put a file into its drop."""
+
+    def files(self) -> list[DropFile]:
+        """Return the files of its drop."""
+
+    def storm(self, kind: str, *, strength: float) -> None:
+        """Let the services it needs misbehave in some way; nothing on a machine that needs none."""
+
+    def calm(self) -> None:
+        """End all that."""
+
+
+@dataclass
+class Lakehouse:
+    """A lakehouse, and what it must hold."""
+
+    place: Place
+    expected: ReferenceLakehouse = field(default_factory=ReferenceLakehouse)
+
+    def run(self, job: str, point: str, times: int) -> None:
+        """Run a job, which may be killed at a point or fail in a storm, and tell the reference what came of it."""
+        profile = self.place.profile
+        files = self.place.files()
+        if not files:
+            return
+        start = to_bronze if job == "bronze" else to_silver
+        try:
+            if point:
+                with dying(point, times, raise_killed):
+                    start(profile)
+            else:
+                start(profile)
+        except (KilledError, LakehouseError):
+            self._tell_what_was_begun(files)
+        else:
+            if job == "bronze":
+                self.expected.run(files)
+
+    def _tell_what_was_begun(self, files: list[DropFile]) -> None:
+        """Ask the ledger how far a run came that did not end: which files it wrote down, and which it had loaded."""
+        self.place.calm()
+        known = Ledger(load_pyiceberg(self.place.profile)).entries()
+        self.expected.see(file for file in files if (file.uri, file.etag) in known)
+        loaded = {key for key, row in known.items() if row["state"] != DISCOVERED}
+        self.expected.run(file for file in files if (file.uri, file.etag) in loaded)
 
 
 @dataclass
@@ -45,7 +109,7 @@ class Drop:
 
     def do(self, lakehouse: Lakehouse) -> None:
         """Write it."""
-        write_lines(lakehouse.raw / f"fhir/{_FILES[self.file]}.ndjson", *self.resources)
+        lakehouse.place.drop(f"fhir/{_FILES[self.file]}.ndjson", *self.resources)
 
 
 @dataclass
@@ -57,40 +121,95 @@ class Run:
     times: int = 1
 
     def do(self, lakehouse: Lakehouse) -> None:
-        """Run, and tell the reference what was loaded, or only seen."""
-        files = read_drop(lakehouse.raw)
-        if not files:
-            return
-        job = to_bronze if self.job == "bronze" else to_silver
-        told = lakehouse.expected.run
-        try:
-            if self.point:
-                with dying(self.point, self.times, raise_killed):
-                    job(lakehouse.profile)
-            else:
-                job(lakehouse.profile)
-        except KilledError:
-            told = lakehouse.expected.see
-        if self.job == "bronze":
-            told(files)
+        """Run."""
+        lakehouse.run(self.job, self.point, self.times)
 
 
 @dataclass
-class Lakehouse:
-    """A lakehouse, and what it must hold."""
+class Storm:
+    """S3 and Glue misbehave until a run has failed of it, or the schedule ends."""
+
+    kind: str
+    strength: float
+
+    def do(self, lakehouse: Lakehouse) -> None:
+        """Begin."""
+        lakehouse.place.storm(self.kind, strength=self.strength)
+
+
+Step = Drop | Run | Storm
+
+
+@dataclass
+class OnThisMachine:
+    """A lakehouse in a folder."""
 
     folder: Path
-    expected: ReferenceLakehouse = field(default_factory=ReferenceLakehouse)
-
-    @property
-    def raw(self) -> Path:
-        """Its drop."""
-        return self.folder / "drop"
 
     @property
     def profile(self) -> Profile:
         """Its profile."""
-        return Profile(str(self.folder / "warehouse"), raw=str(self.raw))
+        return Profile(str(self.folder / "warehouse"), raw=str(self.folder / "drop"))
+
+    def drop(self, name: str, *resources: Resource) -> None:
+        """Put a file into its drop."""
+        path = self.folder / "drop" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(lines(*resources))
+
+    def files(self) -> list[DropFile]:
+        """Return the files of its drop."""
+        return read_drop(self.folder / "drop")
+
+    def storm(self, kind: str, *, strength: float) -> None:
+        """There is nothing to misbehave."""
+
+    def calm(self) -> None:
+        """There is nothing to end."""
+
+
+@dataclass
+class OnGlue:
+    """A lakehouse in S3 and Glue."""
+
+    aws: AwsLakehouse
+
+    @property
+    def profile(self) -> Profile:
+        """Its profile."""
+        return self.aws.profile
+
+    def drop(self, name: str, *resources: Resource) -> None:
+        """Put a file into its drop."""
+        with self._in_good_weather():
+            self.aws.drop(name, *resources)
+
+    def files(self) -> list[DropFile]:
+        """Return the files of its drop."""
+        with self._in_good_weather():
+            return read_drop(self.profile.raw or "")
+
+    def _in_good_weather(self) -> AbstractContextManager[object]:
+        """Lead who fills the drop, and who judges, past the proxy."""
+        return mock.patch.dict(os.environ, AWS_ENDPOINT_URL=self.aws.s3.upstream)
+
+    def storm(self, kind: str, *, strength: float) -> None:
+        """Let S3 and Glue refuse, lose answers, cut bodies, or be outrun."""
+        if kind == "throttle":
+            self.aws.s3.throttle(strength, methods=["GET", "POST"])
+            self.aws.glue.throttle(strength)
+        elif kind == "lose":
+            self.aws.s3.lose_responses(strength, methods=["PUT"], keys="/warehouse/")
+            self.aws.glue.lose_responses(strength, keys="[.](Update|Create)Table$")
+        elif kind == "cut":
+            self.aws.s3.truncate(strength, methods=["GET"], keys="/drop/fhir/")
+        else:
+            self.aws.glue.outrun(times=round(10 * strength))
+
+    def calm(self) -> None:
+        """End all that."""
+        self.aws.s3.stop()
+        self.aws.glue.stop()
 
 
 def _versioned(number: int | None) -> dict[str, Any]:
@@ -128,9 +247,11 @@ _RUNS = st.one_of(
     st.builds(Run, st.just("bronze"), st.sampled_from(["written down", "merged", "counted"]), st.integers(1, 2)),
     st.builds(Run, st.just("silver"), st.just("conformed"), st.integers(1, 4)),
 )
+_STORMS = st.builds(Storm, st.sampled_from(["throttle", "lose", "cut", "outrun"]), st.sampled_from([0.1, 0.2, 0.3]))
 _SCHEDULES = st.lists(st.one_of(_DROPS, _RUNS), min_size=4, max_size=9)
+_STORMY = st.lists(st.one_of(_DROPS, _RUNS, _STORMS), min_size=4, max_size=8)
 
-_EVERYTHING: Final[list[Drop | Run]] = [
+_EVERYTHING: Final[list[Step]] = [
     Drop(0, [patient("p0", **version(3)), patient("p1"), observation("o0", "p0"), observation("o1", "p0"), _BAD]),
     Run("bronze", "merged", 1),
     # What the killed run has half loaded is overwritten before anybody could load the rest.
@@ -144,57 +265,93 @@ _EVERYTHING: Final[list[Drop | Run]] = [
     Drop(3, [patient("p0", **version(4)), deletion("Observation/o0", timestamp="2026-01-09T12:00:00Z")]),
     Run("bronze"),
 ]
+_EVERY_STORM: Final[list[Step]] = [
+    Storm("lose", 0.3),
+    Drop(0, [patient("p0", **version(3)), observation("o0", "p0"), _BAD]),
+    Run("bronze", "merged", 1),
+    Drop(0, [patient("p0", gender="male", **version(2)), observation("o0", "p0", 11)]),
+    Storm("outrun", 0.3),
+    Run("bronze"),
+    Storm("cut", 0.3),
+    Drop(1, [deletion("Patient/p0"), patient("p1", **version(5)), observation("o1", "p1", 11)]),
+    Storm("throttle", 0.2),
+    Run("bronze"),
+    Run("silver", "conformed", 2),
+]
 
 
 class _Tally:
     """What was tried, and what was found."""
 
     def __init__(self) -> None:
-        self.schedules = self.lost = self.doubled = 0
-        self.started = time.monotonic()
+        self.schedules: Counter[str] = Counter()
+        self.lost = self.doubled = 0
 
-    @property
-    def is_late(self) -> bool:
-        """Whether the time of a usual run is over."""
-        return not _ASKED and time.monotonic() - self.started > _USUAL_SECONDS
-
-    def add(self, found: Differences) -> None:
-        """Count a schedule."""
-        self.schedules += 1
+    def add(self, catalog: str, found: Differences) -> None:
+        """Count a schedule that was tried to its end."""
+        self.schedules[catalog] += 1
         self.lost += len(found.lost)
         self.doubled += len(found.doubled)
+
+    def __str__(self) -> str:
+        where = ", ".join(f"{catalog} {count}" for catalog, count in sorted(self.schedules.items()))
+        return f"{self.schedules.total()} schedules, {self.lost} lost, {self.doubled} doubled ({where})"
 
 
 @pytest.fixture(scope="module")
 def tally(request: pytest.FixtureRequest) -> Iterator[_Tally]:
-    """Return the counts of all schedules, which are printed at the end."""
+    """Return the counts of all schedules, which are printed at the end if there were any."""
     counts = _Tally()
     yield counts
-    capture = request.config.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        sys.stdout.write(f"\n{counts.schedules} schedules, {counts.lost} lost, {counts.doubled} doubled\n")
+    if counts.schedules:
+        capture = request.config.pluginmanager.getplugin("capturemanager")
+        with capture.global_and_fixture_disabled():
+            sys.stdout.write(f"\n{counts}\n")
 
 
-@settings(
-    max_examples=_ASKED or _USUAL,
-    deadline=None,
-    derandomize=not _ASKED,
-    database=None,
-    # A schedule takes half a minute: the first that fails is told as it is.
-    phases=(Phase.explicit, Phase.generate),
-    suppress_health_check=list(HealthCheck),
-)
+def _tried(number: int) -> settings:
+    return settings(
+        max_examples=number,
+        deadline=None,
+        derandomize=not _ASKED,
+        database=None,
+        # A schedule takes half a minute: the first that fails is told as it is.
+        phases=(Phase.explicit, Phase.generate),
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def _try(place: Place, schedule: list[Step]) -> Differences:
+    """Do a schedule, then what must make it right: one more file, and one run of each job in good weather."""
+    lakehouse = Lakehouse(place)
+    for step in schedule:
+        step.do(lakehouse)
+    place.calm()
+    for step in (Drop(2, [patient("p0")]), Run("bronze"), Run("silver")):
+        step.do(lakehouse)
+    return compare(place.profile, lakehouse.expected)
+
+
+@_tried(_ASKED or USUAL)
 @example(schedule=_EVERYTHING)
 @given(schedule=_SCHEDULES)
 def test_no_schedule_loses_or_doubles_a_record(
-    tmp_path_factory: pytest.TempPathFactory, tally: _Tally, schedule: list[Drop | Run]
+    tmp_path_factory: pytest.TempPathFactory, tally: _Tally, schedule: list[Step]
 ) -> None:
     """Whatever is dropped, overwritten, deleted, run and killed in whatever order, the next run makes it right."""
-    if tally.is_late:
-        return
-    lakehouse = Lakehouse(tmp_path_factory.mktemp("schedule"))
-    for step in [*schedule, Drop(2, [patient("p0")]), Run("bronze"), Run("silver")]:
-        step.do(lakehouse)
-    found = compare(lakehouse.profile, lakehouse.expected)
-    tally.add(found)
+    found = _try(OnThisMachine(tmp_path_factory.mktemp("schedule")), schedule)
+    tally.add("SQLite", found)
+    assert not found, f"{found} after {schedule}"
+
+
+@_tried(max(1, _ASKED // 5) if _ASKED else USUAL_ON_GLUE)
+@example(schedule=_EVERY_STORM)
+@given(schedule=_STORMY)
+def test_no_storm_loses_or_doubles_a_record(
+    aws: AwsLakehouse, aws_session: AwsShape, tally: _Tally, schedule: list[Step]
+) -> None:
+    """The same on Glue and S3, which refuse, lose answers, cut bodies and are outrun meanwhile."""
+    place = OnGlue(replace(aws, profile=aws_session.lakehouse()))
+    found = _try(place, schedule)
+    tally.add("Glue", found)
     assert not found, f"{found} after {schedule}"

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import LakehouseError
-from airflow_lakehouse.spark import load, run_tags
+from airflow_lakehouse.spark import load, restore, run_tags
 from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
 from airflow_lakehouse.spark.create import create_table
 from airflow_lakehouse.spark.engine import job_session
-from airflow_lakehouse.tables import bronze
-from tests.faults.helpers import SPARK, ids, patient, to_bronze, to_silver, version
+from airflow_lakehouse.tables import bronze, ops, silver
+from airflow_lakehouse.testing.reference import ReferenceLakehouse, compare, read_drop
+from tests.faults.dying import KilledError
+from tests.faults.helpers import NOTHING, SPARK, ids, patient, to_bronze, to_silver, version
 from tests.spark.helpers import silver_content, write_lines
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from airflow_lakehouse.profile import Profile
 
 pytestmark = SPARK
@@ -100,3 +101,52 @@ def test_a_table_made_anew_under_a_run(profile: Profile, tmp_path: Path, monkeyp
     assert ids(profile, "bronze_fhir_patient", "resource_id") == {"s", "t"}
     to_silver(profile)
     assert ids(profile) == {"s", "t"}
+
+
+def _lose(profile: Profile, name: str) -> None:
+    """Delete every metadata file that tells of a table's last snapshot."""
+    table = get_table(load_pyiceberg(profile), name)
+    current = table.current_snapshot()
+    assert current
+    for path in Path(table.metadata_location.removeprefix("file://")).parent.glob("*.metadata.json"):
+        if str(current.snapshot_id) in path.read_text():
+            path.unlink()
+
+
+def test_lost_metadata_is_put_back(profile: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Row 36: the metadata of bronze, silver and the ledger is deleted; put back, the next runs lose or double nothing.
+
+    What the last commits had written is gone with them, so the files that held it are loaded again, as they were. The
+    same if the process that puts it back is killed half-way.
+    """
+    to_silver(profile)
+    before, again = silver_content(profile), read_rows(profile, _PATIENTS)
+    for name in (_PATIENTS, silver.PATIENT.identifier, ops.INGESTED_FILES.identifier):
+        _lose(profile, name)
+    with pytest.raises(LakehouseError, match="doctor"):
+        to_bronze(profile)
+
+    original = restore._put_back
+
+    def put_back(properties: Any, table: restore.Lost) -> None:
+        if table.name == _PATIENTS:
+            raise KilledError
+        original(properties, table)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(restore, "_put_back", put_back)
+        with pytest.raises(KilledError):
+            restore.restore(profile)
+    assert {table.name for table in restore.restore(profile)} == {_PATIENTS, silver.PATIENT.identifier}
+    assert ids(profile, _PATIENTS, "resource_id") == {"p", "q"}
+    states = {entry["state"] for entry in read_rows(profile, "ops.ingested_files")}
+    assert states == {"loaded", "discovered"}, "a file whose rows are gone must wait to be loaded again"
+    to_bronze(profile)
+    to_silver(profile)
+    assert silver_content(profile) == before
+    key = ("source_uri", "source_etag", "source_row")
+    order = {tuple(row[name] for name in key): row for row in again}
+    assert {tuple(row[name] for name in key): row for row in read_rows(profile, _PATIENTS)} == order
+    expected = ReferenceLakehouse()
+    expected.run(read_drop(tmp_path / "drop"))
+    assert compare(profile, expected) == NOTHING

@@ -16,12 +16,12 @@ from airflow_lakehouse.spark import (
     silver_documents,
     silver_observations,
     silver_resources,
+    staging,
     totals,
 )
 from airflow_lakehouse.spark.as_of import resolve
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
-from airflow_lakehouse.spark.files import delete_folder
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.release import Release, record
@@ -161,7 +161,7 @@ def _catch_up(catalog: Catalog, arguments: JobArguments, moment: AsOf, this: _Pa
             outcomes = _refresh(work, {name: pair for name, pair in stale.items() if name not in work.staged})
             release.audit(spark, work.staged, outcomes, marks)
         finally:
-            delete_folder(area)
+            staging.clear(area, arguments.profile)
         try:
             release.reconcile(there, began)
         except ReconciliationError:

@@ -27,7 +27,7 @@ def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
     log = state_dir() / "engine.log"
     if is_conflict(error):
         return JobError(
-            f"{job}: another run committed to the same partition first ({kind})",
+            f"{job}: another run committed to the same partition first, or the catalog did not answer ({kind})",
             remedy="run it again; what is loaded already is found and not loaded twice",
         )
     if any(lost in text for lost in _LOST):

@@ -103,5 +103,5 @@ def _rewrite(spark: SparkSession, catalog: Catalog, step: Step) -> None:
 
 
 def _stored(catalog: Catalog, identifier: str) -> tuple[int, int]:
-    found = list_stored(get_table(catalog, identifier).location())
+    found = list_stored(get_table(catalog, identifier))
     return len(found), sum(file.size for file in found)

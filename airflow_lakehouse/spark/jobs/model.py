@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.files import STAGING
+from airflow_lakehouse.spark.engine import staging_root
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 from airflow_lakehouse.spark.scope import Scope
 
@@ -52,6 +52,7 @@ class JobArguments:
     as_of: str | None = None
     accept: tuple[str, ...] = ()
     policy: MaintenancePolicy = field(default_factory=MaintenancePolicy)
+    _attempt: str = field(init=False, repr=False, compare=False, default_factory=lambda: uuid.uuid4().hex[:8])
 
     def __post_init__(self) -> None:
         """Read what a template or a JSON file may have given as text."""
@@ -76,8 +77,11 @@ class JobArguments:
 
     @property
     def staging_area(self) -> str:
-        """URI of the folder in which this run keeps what it needs twice."""
-        return f"{self.profile.warehouse_uri}/{STAGING}/{self.run_id}"
+        """URI of the folder in which this attempt at the run keeps what it needs twice.
+
+        Not the run's: an attempt that was taken for dead, and its successor, would delete it under one another.
+        """
+        return f"{staging_root(self.profile)}/{self.run_id}-{self._attempt}"
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> JobArguments:
@@ -86,10 +90,11 @@ class JobArguments:
         :param values: fields of this class; the profile as a mapping.
         :raises ConfigurationError: for a field that does not exist.
         """
-        strangers = sorted(set(values) - set(cls.__dataclass_fields__))
+        legal = [one.name for one in fields(cls) if one.init]
+        strangers = sorted(set(values) - set(legal))
         if strangers or "profile" not in values:
             raise ConfigurationError(
-                f"job arguments have {', '.join(strangers) or 'no profile'}", legal=", ".join(cls.__dataclass_fields__)
+                f"job arguments have {', '.join(strangers) or 'no profile'}", legal=", ".join(legal)
             )
         return cls(**{**values, "profile": Profile.from_dict(values["profile"])})
 

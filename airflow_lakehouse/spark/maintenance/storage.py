@@ -55,16 +55,17 @@ class Orphans:
         }
 
 
-def list_stored(location: str, others: Iterable[str] = ()) -> list[StoredFile]:
-    """Return the files below a location.
+def list_stored(table: IcebergTable, others: Iterable[str] = ()) -> list[StoredFile]:
+    """Return the files below a table's location.
 
-    :param location: of a table.
+    :param table: the table.
     :param others: locations of other tables; what lies below them is theirs, even where they lie within this one.
     """
+    location = table.location()
     root = files.folder_uri(location)
     inside = tuple(f"{bare(other)}/" for other in others if bare(other) != bare(location))
     found = []
-    for name, size, written in files.list_below(location):
+    for name, size, written in files.list_below(location, table.io.properties):
         uri = f"{root}{name}"
         if not bare(uri).startswith(inside):
             # What has no time is as young as can be.
@@ -82,7 +83,7 @@ def orphans_of(table: IcebergTable, days: float, others: Iterable[str] = ()) -> 
     """
     limit = datetime.now(UTC) - timedelta(days=days)
     # Listed first: what is committed meanwhile is named by then, and what is written meanwhile is not in the list.
-    stored = list_stored(table.location(), others)
+    stored = list_stored(table, others)
     named = set(map(bare, _named(table.refresh())))
     root = files.folder_uri(table.location())
     orphans = tuple(

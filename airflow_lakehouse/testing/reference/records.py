@@ -12,6 +12,7 @@ import json
 import re
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from airflow_lakehouse.exceptions import InputError
@@ -19,8 +20,9 @@ from airflow_lakehouse.parsers.fhir import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+_LARGEST: Final = 67_108_864
+_TOO_LARGE: Final = "RECORD_TOO_LARGE"
 _BLANK: Final = " \t\r\n"
 _TYPE: Final = re.compile(r"[A-Z][A-Za-z]{1,63}")
 _TARGET: Final = re.compile(r"(?:.*/)?([A-Z][A-Za-z]+)/([A-Za-z0-9\-.]{1,64})/?")
@@ -35,16 +37,18 @@ class DropFile:
     :param uri: where it lies.
     :param content: its bytes.
     :param source_system: who sent it.
+    :param version: what its store calls its version; empty for the hash of its bytes.
     """
 
     uri: str
     content: bytes
     source_system: str = "default"
+    version: str = ""
 
     @property
     def etag(self) -> str:
-        """Its version: the hash of its bytes."""
-        return sha256(self.content).hexdigest()
+        """Its version."""
+        return self.version or sha256(self.content).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -77,16 +81,32 @@ class Occurrence:
     urns: dict[str, str] = field(default_factory=dict)
 
 
-def read_drop(root: Path) -> list[DropFile]:
-    """Return the files of a local drop as they are now.
+def read_drop(root: Path | str) -> list[DropFile]:
+    """Return the files of a drop as they are now.
 
-    :param root: its folder.
+    :param root: its folder, or ``s3://bucket/prefix``.
     """
-    files = []
-    for path in sorted(path for path in root.rglob("*") if path.is_file()):
-        source = re.search(r"/source=([^/]+)/", path.as_posix())
-        files.append(DropFile(f"file://{path.as_posix()}", path.read_bytes(), source[1] if source else "default"))
-    return files
+    if str(root).startswith("s3://"):
+        return list(_read_bucket(str(root)))
+    paths = sorted(path for path in Path(root).rglob("*") if path.is_file())
+    return [DropFile(uri, path.read_bytes(), _source(uri)) for path in paths for uri in [f"file://{path.as_posix()}"]]
+
+
+def _read_bucket(root: str) -> Iterator[DropFile]:
+    import boto3
+
+    bucket, _, prefix = root.removeprefix("s3://").partition("/")
+    client = boto3.client("s3")
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix):
+        for item in page.get("Contents", ()):
+            body = client.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
+            uri = f"s3://{bucket}/{item['Key']}"
+            yield DropFile(uri, body, _source(uri), item["ETag"].strip('"'))
+
+
+def _source(uri: str) -> str:
+    found = re.search(r"/source=([^/]+)/", uri)
+    return found[1] if found else "default"
 
 
 def occurrences(file: DropFile) -> Iterator[Occurrence]:
@@ -95,6 +115,11 @@ def occurrences(file: DropFile) -> Iterator[Occurrence]:
     :param file: the file.
     :raises InputError: for a file of a shape that is not modelled.
     """
+    for item in _occurrences(file):
+        yield replace(item, reason=_TOO_LARGE) if len(item.text.encode()) > _LARGEST else item
+
+
+def _occurrences(file: DropFile) -> Iterator[Occurrence]:
     content = gzip.decompress(file.content) if file.content.startswith(b"\x1f\x8b") else file.content
     content = content.removeprefix(b"\xef\xbb\xbf")
     lines = content.split(b"\n")
@@ -125,6 +150,9 @@ def _follows_a_broken_line(lines: list[bytes]) -> bool:
 
 def _line(number: int, line: bytes) -> Iterator[Occurrence]:
     for item in _value(line, whole_line=True):
+        if item.reason and len(line) > _LARGEST:
+            yield Occurrence(number, reason=_TOO_LARGE)
+            continue
         # A Bundle on a line: the line is the place, its entry the place within.
         yield replace(item, position=number, entry=item.position)
 

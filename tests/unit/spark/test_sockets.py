@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_lakehouse.exceptions import ConfigurationError, EngineError
+from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark import files, sockets, staging
 from airflow_lakehouse.spark.jobs import JobArguments
 
@@ -33,7 +34,7 @@ def test_a_share_is_from_nought_to_one(given: str) -> None:
 
 def test_only_what_was_abandoned_is_cleared(tmp_path: Path) -> None:
     """A staging folder nothing has touched for days goes; one of today stays; no folder at all is fine."""
-    staging.clear_abandoned(f"file://{tmp_path}/none")
+    staging.clear_abandoned(Profile(f"{tmp_path}/none"))
     for name, age in (("old", 4 * 86400), ("new", 60)):
         part = tmp_path / files.STAGING / name / "fhir"
         part.mkdir(parents=True)
@@ -41,5 +42,5 @@ def test_only_what_was_abandoned_is_cleared(tmp_path: Path) -> None:
         for path in (part / "x.parquet", part, part.parent):
             touched = path.stat().st_mtime - age
             os.utime(path, (touched, touched))
-    staging.clear_abandoned(f"file://{tmp_path}")
+    staging.clear_abandoned(Profile(f"{tmp_path}"))
     assert [path.name for path in (tmp_path / files.STAGING).iterdir()] == ["new"]

@@ -17,6 +17,7 @@ from airflow_lakehouse.spark.jobs import JobArguments, run_job
 from airflow_lakehouse.tables import Table, silver
 from airflow_lakehouse.tables.checks import Check
 from tests.faults.dying import KilledError, dying, raise_killed
+from tests.faults.helpers import SPARK
 from tests.spark.helpers import load, silver_content, snapshots, write_lines
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_lakehouse.profile import Profile
 
-pytestmark = pytest.mark.spark
+pytestmark = SPARK
 PATIENT, ENCOUNTER = silver.PATIENT, silver.ENCOUNTER
 
 
@@ -86,7 +87,7 @@ def _has(profile: Profile, table: Table, branch: str) -> bool:
 
 
 def test_a_drop_that_arrives_cut_off_is_not_published(warehouse: Profile, tmp_path: Path) -> None:
-    """Most rows would go: readers keep them, the branch shows what would have been, and a run may be told to go on."""
+    """Row 34: most rows would go: readers keep them, the branch shows what would have been, and a run may be told to go on."""
     drop = tmp_path / "drop"
     write_lines(drop / "1.ndjson", *(_patient(f"p{number}") for number in range(1200)))
     load(warehouse, drop)
@@ -116,7 +117,7 @@ def test_a_drop_that_arrives_cut_off_is_not_published(warehouse: Profile, tmp_pa
 def test_a_row_that_fails_a_check_is_named_by_where_it_came_from(
     warehouse: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """File and line, and no value of it; the neighbours of the table, and the other tables, wait with it."""
+    """Row 34: file and line, and no value of it; the neighbours of the table, and the other tables, wait with it."""
     drop = tmp_path / "drop"
     write_lines(drop / "1.ndjson", _patient("p"), _encounter("e"))
     load(warehouse, drop)
@@ -171,7 +172,7 @@ def test_two_rows_of_a_key_are_not_published(
 def test_what_moves_main_meanwhile_is_built_upon(
     warehouse: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A compaction between audit and publication: that table alone is made again, and audited again."""
+    """Row 34: a compaction between audit and publication: that table alone is made again, and audited again."""
     drop = tmp_path / "drop"
     write_lines(drop / "1.ndjson", _patient("p"), _encounter("e"))
     load(warehouse, drop)
@@ -202,7 +203,7 @@ def test_what_moves_main_meanwhile_is_built_upon(
 def test_a_main_that_never_rests_ends_the_run(
     warehouse: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """After a bounded number of attempts the run fails, with readers where they were and no branch left."""
+    """Row 34: after a bounded number of attempts the run fails, with readers where they were and no branch left."""
     drop = tmp_path / "drop"
     write_lines(drop / "1.ndjson", _patient("p"))
     load(warehouse, drop)
@@ -230,7 +231,7 @@ def test_a_main_that_never_rests_ends_the_run(
 
 @pytest.mark.parametrize("published", [0, 1, 2])
 def test_a_run_that_dies_while_it_publishes_is_gone_on_with(warehouse: Profile, tmp_path: Path, published: int) -> None:
-    """Killed after so many tables: the next run publishes the rest, and every row is there once."""
+    """Row 34: killed after so many tables: the next run publishes the rest, and every row is there once."""
     drop, profile = tmp_path / "drop", warehouse
     write_lines(drop / "1.ndjson", _patient("p"), _encounter("e"))
     run_job("raw_to_bronze", JobArguments(profile.with_raw(str(drop))))
