@@ -87,7 +87,7 @@ def _has(profile: Profile, table: Table, branch: str) -> bool:
 
 
 def test_a_drop_that_arrives_cut_off_is_not_published(warehouse: Profile, tmp_path: Path) -> None:
-    """Row 34: most rows would go: readers keep them, the branch shows what was to be, and a run may be told to go on."""
+    """Row 34: most rows would go: readers keep them, the branch shows what was to be, a run may be told to go on."""
     drop = tmp_path / "drop"
     write_lines(drop / "1.ndjson", *(_patient(f"p{number}") for number in range(1200)))
     load(warehouse, drop)
