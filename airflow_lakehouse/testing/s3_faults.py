@@ -101,6 +101,8 @@ class S3Faults:
         """Fault to how often it befell a request."""
         self.requests: Counter[str] = Counter()
         """Method to requests that came."""
+        self.bytes: Counter[str] = Counter()
+        """``read`` and ``written``: bytes of bodies that the server sent, and was sent."""
         self._rules: list[Rule] = []
         self._waiting: dict[str, list[Rule]] = defaultdict(list)
         self._dice = random.Random(seed)  # noqa: S311 - no secret
@@ -230,11 +232,14 @@ class _Handler(BaseHTTPRequestHandler):
         body = self._body()
         with faults._lock:  # noqa: SLF001 - one counter for all threads
             faults.requests[self.command] += 1
+            faults.bytes["written"] += len(body)
         refused = next((fault for fault in _GLUE_BEFORE if faults.befalls(fault, self.command, key)), None)
         if refused:
             self._answer(*_refusal(refused, for_glue=bool(operation)))
             return
         status, headers, content = self._upstream(body)
+        with faults._lock:  # noqa: SLF001 - as above
+            faults.bytes["read"] += len(content)
         if status in _OK and faults.befalls(LOST, self.command, key):
             self._hang_up()
             return
