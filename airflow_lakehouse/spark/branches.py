@@ -13,10 +13,11 @@ import uuid
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from airflow_lakehouse.spark import load, schema
+from airflow_lakehouse.spark import conflicts, load, schema
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.spark.run_tags import RETENTION, age_from
 
@@ -125,11 +126,15 @@ def keep(catalog: Catalog, staged: Iterable[Staged]) -> None:
     :param staged: the branches.
     """
     for one in staged:
-        table = find_table(catalog, one.table.identifier)
-        snapshot = table.snapshot_by_id(one.snapshot) if table else None
-        if table is not None and snapshot is not None:
-            with table.manage_snapshots() as change:
-                change.create_branch(one.snapshot, one.branch, age_from(snapshot.timestamp_ms, RETENTION))
+        conflicts.retried(partial(_keep, catalog, one), one.table.name)
+
+
+def _keep(catalog: Catalog, staged: Staged) -> None:
+    table = find_table(catalog, staged.table.identifier)
+    snapshot = table.snapshot_by_id(staged.snapshot) if table else None
+    if table is not None and snapshot is not None:
+        with table.manage_snapshots() as change:
+            change.create_branch(staged.snapshot, staged.branch, age_from(snapshot.timestamp_ms, RETENTION))
 
 
 def drop(catalog: Catalog, tables: Iterable[Table], branch: str) -> None:

@@ -28,6 +28,7 @@ from airflow_lakehouse.spark.release import Release, record
 from airflow_lakehouse.spark.session import stamp
 from airflow_lakehouse.spark.work import Work
 from airflow_lakehouse.tables import by_name, silver
+from airflow_lakehouse.tables.checks import ROW_COUNT
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -118,8 +119,11 @@ class _Pass:
 
 
 def _passes(catalog: Catalog, arguments: JobArguments) -> list[_Pass]:
+    # Who asks for what silver said before asks for fewer rows, too.
+    accepted = {*arguments.accept, *((ROW_COUNT,) if arguments.as_of is not None else ())}
+
     def release() -> Release:
-        return Release(catalog, arguments.run_id, arguments.accept)
+        return Release(catalog, arguments.run_id, accepted)
 
     if not (arguments.full and arguments.scope):
         return [_Pass(release(), full=arguments.full)]
