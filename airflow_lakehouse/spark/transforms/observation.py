@@ -110,6 +110,11 @@ def with_components(rows: DataFrame) -> DataFrame:
     kinds = " ".join(f"WHEN part.{field} IS NOT NULL THEN '{kind}'" for kind, field in _KINDS.items())
     told = chosen.selectExpr("*", f"CASE {kinds} END AS kind")
     told = told.selectExpr("*", f"CASE kind {_value_text(value_coding)} END AS said")
+    told = told.selectExpr(
+        "*",
+        f"CASE WHEN {_IS_NUMBER_KIND} THEN {numbers.is_number('said')} END AS is_number",
+        f"CASE WHEN {_IS_NUMBER_KIND} THEN {numbers.exact('said')} END AS number",
+    )
     columns = {
         "observation_id": f"CASE part_no WHEN 0 THEN parent_id ELSE concat(parent_id, '{COMPONENT_MARK}', part_no) END",
         "parent_observation_id": "CASE WHEN part_no > 0 THEN parent_id END",
@@ -118,7 +123,7 @@ def with_components(rows: DataFrame) -> DataFrame:
         "codings": "part.code.coding",
         "obs_code_text": fhir.concept_text("part.code", coding),
         "value_type": "kind",
-        "value_number": f"CASE WHEN {_IS_NUMBER_KIND} THEN {numbers.exact('said')} END",
+        "value_number": "number",
         "value_text": "said",
         **{name: f"CASE WHEN kind = 'Quantity' THEN part.valueQuantity.{field} END" for name, field in _UNIT.items()},
         "value_code": f"CASE WHEN kind = 'CodeableConcept' THEN {value_coding}.code END",
@@ -134,11 +139,10 @@ def with_components(rows: DataFrame) -> DataFrame:
 
 def _value_flags() -> str:
     given = " + ".join(f"CASE WHEN part.{field} IS NOT NULL THEN 1 ELSE 0 END" for field in _KINDS.values())
-    is_number = numbers.is_number("said")
     conditions = {
         TWO_VALUES: f"{given} > 1",
-        INEXACT_NUMBER: f"{_IS_NUMBER_KIND} AND {is_number} AND ({numbers.exact('said')}) IS NULL",
-        fhir.BAD_FIELD: f"{_IS_NUMBER_KIND} AND NOT {is_number}",
+        INEXACT_NUMBER: "is_number AND number IS NULL",
+        fhir.BAD_FIELD: "NOT is_number",
         times.BAD_TIME: f"kind = 'dateTime' AND ({times.precision('said')}) IS NULL",
     }
     codes = ", ".join(f"CASE WHEN {condition} THEN '{code}' END" for code, condition in conditions.items())
