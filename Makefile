@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
-.PHONY: help setup demo test test-unit schedules check check-lite fix up docs clean lock wheel
+.PHONY: help setup demo test test-unit thorough schedules check check-lite fix up docs clean lock wheel
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -20,8 +20,11 @@ test: setup ## Run every test that needs no cloud account
 test-unit: setup ## Run the tests that need neither Spark nor Airflow's database
 	@$(BIN)/python -m pytest tests/unit tests/contract
 
+thorough: setup ## Run the tests that take too long for every day: storms on Glue and S3, versitygw
+	@$(BIN)/python -m pytest -m thorough
+
 schedules: setup ## Try a hundred random fault schedules; FAULT_SCHEDULES=N tries another number
-	@FAULT_SCHEDULES=$${FAULT_SCHEDULES:-100} $(BIN)/python -m pytest -q tests/faults/test_schedules.py
+	@FAULT_SCHEDULES=$${FAULT_SCHEDULES:-100} $(BIN)/python -m pytest -q -m "thorough or not thorough" tests/faults/test_schedules.py
 
 check: check-lite ## Format, lint, import rules, types, house rules
 	@$(BIN)/mypy

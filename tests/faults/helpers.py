@@ -23,6 +23,7 @@ VERSITYGW = pytest.param(
     id="versitygw",
     # Built on the first use, which takes minutes.
     marks=[
+        pytest.mark.thorough,
         pytest.mark.timeout(1800),
         pytest.mark.skipif(not has_go(), reason="versitygw is built by Go, which is not here"),
     ],

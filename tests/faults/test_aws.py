@@ -96,6 +96,7 @@ def test_the_jobs_run_end_to_end(aws: AwsLakehouse) -> None:
     assert all(orphans is not None and orphans.stored_files > 0 for orphans in stored.values())
 
 
+@pytest.mark.thorough
 def test_two_runs_over_the_same_files(aws: AwsLakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows 5, 6 and 10, on Glue: its lock lets one commit; the other finds the rows there. Silver likewise."""
     counted = conflicts_met(monkeypatch)
@@ -112,6 +113,7 @@ def test_two_runs_over_the_same_files(aws: AwsLakehouse, monkeypatch: pytest.Mon
     assert _to_green(aws, 1, *_BOTH) == 0
 
 
+@pytest.mark.thorough
 def test_two_runs_over_different_days(aws: AwsLakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Rows 7 and 29, on Glue: of two days at once each changes its own partition; the lock only orders the commits."""
     counted = conflicts_met(monkeypatch)
@@ -142,6 +144,7 @@ def test_a_killed_load_is_not_done_twice(aws: AwsLakehouse, point: str, row: int
     assert all(after[table] == before[table] for table in _FILLED if before[table])
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("probability", "tries"), [(0.1, 2), (0.3, 2)])
 def test_throttling(aws: AwsLakehouse, probability: float, tries: int) -> None:
     """Row 11: one request in ten to S3 and Glue is refused, and in two tries each job comes through; one in three.
@@ -165,6 +168,7 @@ _WRITTEN = {
 }
 
 
+@pytest.mark.thorough
 @ON_BOTH
 def test_lost_answers_of_s3(aws: AwsLakehouse) -> None:
     """Row 12: of each kind of file Iceberg writes, three are written and the answer is lost: nothing lost or doubled.
@@ -186,6 +190,7 @@ def test_lost_answers_of_the_catalog(aws: AwsLakehouse) -> None:
     assert aws.glue.counts[LOST] > 3
 
 
+@pytest.mark.thorough
 def test_nobody_knows_whether_a_commit_was_done(aws: AwsLakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 13: the answer is lost and Glue tells nothing after it (CommitStateUnknown): the run looks again itself.
 
@@ -212,6 +217,7 @@ def test_nobody_knows_whether_a_commit_was_done(aws: AwsLakehouse, monkeypatch: 
     assert _to_green(aws) == 0
 
 
+@pytest.mark.thorough
 def test_commits_that_others_are_faster_than(aws: AwsLakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 14: Glue refuses a commit three times because another came first; it is made on top, once.
 
@@ -236,6 +242,7 @@ def test_commits_that_others_are_faster_than(aws: AwsLakehouse, monkeypatch: pyt
     assert _to_green(aws) == 0
 
 
+@pytest.mark.thorough
 def test_credentials_that_expire_during_a_load(aws: AwsLakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 33: the token is over when the second table is written: the run fails, and the next one does the rest."""
     _two_files(aws)
@@ -257,6 +264,7 @@ def test_credentials_that_expire_during_a_load(aws: AwsLakehouse, monkeypatch: p
     assert _to_green(aws) == 0
 
 
+@pytest.mark.thorough
 def test_lost_metadata_is_put_back(aws: AwsLakehouse) -> None:
     """Row 36, on Glue: the object its catalog names is deleted; the table is as before its last commit, and goes on."""
     catalog = load_pyiceberg(aws.profile)

@@ -71,7 +71,6 @@ def test_every_test_is_in_the_matrix() -> None:
 
 def test_the_figure_is_the_one_that_is_printed() -> None:
     """README and matrix carry the line that a usual run prints: as many schedules as are drawn and written out."""
-    on_glue = test_schedules.USUAL_ON_GLUE + 1
-    line = f"{test_schedules.USUAL + 1 + on_glue} schedules, 0 lost, 0 doubled"
+    line = f"{test_schedules.USUAL + 1} schedules, 0 lost, 0 doubled"
     assert line in (ROOT / "README.md").read_text()
-    assert f"`{line}`, and {on_glue} of them on Glue" in " ".join(PAGE.read_text().split())
+    assert f"`{line}`" in " ".join(PAGE.read_text().split())
