@@ -191,33 +191,6 @@ def test_lost_answers_of_the_catalog(aws: AwsLakehouse) -> None:
 
 
 @pytest.mark.thorough
-def test_nobody_knows_whether_a_commit_was_done(aws: AwsLakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Row 13: the answer is lost and Glue tells nothing after it (CommitStateUnknown): the run looks again itself.
-
-    It finds its rows there, commits nothing twice, and succeeds without another try.
-    """
-    _two_files(aws)
-    original, met = load.insert_new, list[str]()
-
-    def insert_new(*args: Any, **kwargs: Any) -> None:
-        if not met:
-            aws.glue.lose_responses(times=1, keys="[.]UpdateTable$")
-            aws.glue.throttle(after=LOST)
-        try:
-            original(*args, **kwargs)
-        except Exception as error:
-            met.append(str(error))
-            aws.glue.stop()
-            raise
-
-    monkeypatch.setattr(load, "insert_new", insert_new)
-    assert to_bronze(aws.profile).status == "complete"
-    assert "CommitStateUnknownException" in met[0]
-    assert [len(commits(aws.profile, table)) for table in _FILLED] == [1, 1, 1]
-    assert _to_green(aws) == 0
-
-
-@pytest.mark.thorough
 def test_commits_that_others_are_faster_than(aws: AwsLakehouse, monkeypatch: pytest.MonkeyPatch) -> None:
     """Row 14: Glue refuses a commit three times because another came first; it is made on top, once.
 

@@ -128,6 +128,7 @@ _STEPS: list[tuple[dict[str, str], set[tuple[str, str]]]] = [
 ]
 
 
+@pytest.mark.thorough
 def test_a_part_of_bronze_names_what_is_mended(lakehouse: Profile) -> None:
     """Every key these rows name is made from all its rows, also newer ones of other days; no other key is touched."""
     before = {_key(row): row for row in read_rows(lakehouse, PATIENT)}
@@ -146,6 +147,7 @@ def test_a_part_of_bronze_names_what_is_mended(lakehouse: Profile) -> None:
     assert snapshots(lakehouse) == at
 
 
+@pytest.mark.thorough
 def test_collisions_and_components_of_a_day_come_back(lakehouse: Profile) -> None:
     """What holds a key, what lost it and the parts of both are made anew, though the rival came on another day."""
     before = silver_content(lakehouse, without=())
@@ -196,14 +198,14 @@ def test_flags_follow_what_comes_back(lakehouse: Profile, drop: Path) -> None:
     get_table(load_pyiceberg(lakehouse), PATIENT).delete("patient_id == 'q'")
     late = {"resourceType": "Condition", "id": "d", "subject": {"reference": "Patient/q"}, "code": {"text": "y"}}
     write_lines(drop / "fhir/dt=2026-01-04/5.ndjson", late)
-    with pytest.raises(ReconciliationError):
-        load(lakehouse, drop)
+    load(lakehouse, drop)
     flags = {row["condition_id"]: row["flags"] for row in read_rows(lakehouse, "silver_fct_condition")}
     assert flags == {"c": [], "d": ["ORPHAN_PATIENT"]}
     _again(lakehouse, dt="2026-01-01")
     assert [row["flags"] for row in read_rows(lakehouse, "silver_fct_condition")] == [[], []]
 
 
+@pytest.mark.thorough
 def test_documents_of_a_day_come_back(lakehouse: Profile, drop: Path) -> None:
     """Blocks of documents that came as files on these days, and in records on these days, by sender."""
     for day in (1, 2):

@@ -121,6 +121,7 @@ def _declare_release(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(silver_resources, "RESOURCE_TABLES", (replace(first, transform=transform), *others))
 
 
+@pytest.mark.thorough
 def test_a_pipeline_goes_on_over_a_release(warehouse: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Old rows and new, updates of old rows, replay, maintenance, and back to before the release."""
     drop = tmp_path / "drop"
