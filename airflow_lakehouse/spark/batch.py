@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from airflow_lakehouse.spark import bronze_rows, conflicts, discovery, drift, load, reconcile, schema, staging
-from airflow_lakehouse.spark.ledger import Entry, Ledger
-from airflow_lakehouse.spark.ledger_rows import QUARANTINED
+from airflow_lakehouse.spark.ledger import Ledger
+from airflow_lakehouse.spark.ledger_rows import QUARANTINED, Entry
 from airflow_lakehouse.spark.session import stamp
 from airflow_lakehouse.tables import bronze
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from airflow_lakehouse.parsing import Registry
-    from airflow_lakehouse.spark.ledger import Entry
+    from airflow_lakehouse.spark.ledger_rows import Entry
     from airflow_lakehouse.tables import Table
 
 UNKNOWN_FORMAT: Final = "UNKNOWN_FORMAT"

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
-    from airflow_lakehouse.spark.ledger import Entry
+    from airflow_lakehouse.spark.ledger_rows import Entry
 
 PARSER_FAILED: Final = "PARSER_FAILED"
 """The parser raised; the rest of the file is rejected."""

@@ -6,65 +6,26 @@ and started again therefore gives the same rows the same values, and adds only t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.spark import conflicts, ledger_rows, pinned
 from airflow_lakehouse.spark.as_of import Now
 from airflow_lakehouse.spark.catalog import find_table
-from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED, QUARANTINED, after, as_row, key_of, waiting
+from airflow_lakehouse.spark.ledger_rows import DISCOVERED, Entry, after, as_row, key_of, waiting
 from airflow_lakehouse.spark.swap import swap
 from airflow_lakehouse.tables import ops
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from datetime import datetime
 
     from pyiceberg.catalog import Catalog
     from pyiceberg.expressions import BooleanExpression
 
-    from airflow_lakehouse.parsing import SourceFile
     from airflow_lakehouse.spark.as_of import AsOf
     from airflow_lakehouse.spark.discovery import Found
     from airflow_lakehouse.spark.ledger_rows import Key, Row
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One file version in the ledger.
-
-    :param found: the file and its parser.
-    :param state: discovered, loaded or quarantined (no record of it could be loaded).
-    :param batch_id: batch it was first seen in.
-    :param ingested_at: when, UTC.
-    :param records: records found in it.
-    :param quarantined: records of it that were rejected.
-    :param resumed: whether another run has written it down, and may have loaded some of it.
-    """
-
-    found: Found
-    state: str
-    batch_id: str
-    ingested_at: datetime
-    records: int | None = None
-    quarantined: int | None = None
-    resumed: bool = False
-
-    @property
-    def file(self) -> SourceFile:
-        """The file."""
-        return self.found.file
-
-    def loaded(self, records: int, quarantined: int) -> Entry:
-        """Return the entry after its load.
-
-        :param records: records found.
-        :param quarantined: of these, rejected.
-        """
-        # A file may be whole and hold nothing, as the Bundle of a search without a match.
-        state = QUARANTINED if records == quarantined and records else LOADED
-        return replace(self, state=state, records=records, quarantined=quarantined)
 
 
 class Ledger:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-    from airflow_lakehouse.spark.ledger import Entry
+    from airflow_lakehouse.parsing import SourceFile
+    from airflow_lakehouse.spark.discovery import Found
 
 DISCOVERED: Final = "discovered"
 LOADED: Final = "loaded"
@@ -17,6 +19,43 @@ Row = dict[str, Any]
 """An entry as it is stored, by column."""
 Key = tuple[str, str]
 """URI of a file, and version of its content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file version in the ledger.
+
+    :param found: the file and its parser.
+    :param state: discovered, loaded or quarantined (no record of it could be loaded).
+    :param batch_id: batch it was first seen in.
+    :param ingested_at: when, UTC.
+    :param records: records found in it.
+    :param quarantined: records of it that were rejected.
+    :param resumed: whether another run has written it down, and may have loaded some of it.
+    """
+
+    found: Found
+    state: str
+    batch_id: str
+    ingested_at: datetime
+    records: int | None = None
+    quarantined: int | None = None
+    resumed: bool = False
+
+    @property
+    def file(self) -> SourceFile:
+        """The file."""
+        return self.found.file
+
+    def loaded(self, records: int, quarantined: int) -> Entry:
+        """Return the entry after its load.
+
+        :param records: records found.
+        :param quarantined: of these, rejected.
+        """
+        # A file may be whole and hold nothing, as the Bundle of a search without a match.
+        state = QUARANTINED if records == quarantined and records else LOADED
+        return replace(self, state=state, records=records, quarantined=quarantined)
 
 
 def key_of(row: Row) -> Key:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from airflow_lakehouse.spark.conform import Outcome
     from airflow_lakehouse.spark.delta import Watermark
-    from airflow_lakehouse.spark.ledger import Entry
+    from airflow_lakehouse.spark.ledger_rows import Entry
     from airflow_lakehouse.tables import Table
 
 MAKE_ANEW: Final = (

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame, SparkSession
 
     from airflow_lakehouse.profile import Profile
-    from airflow_lakehouse.spark.ledger import Entry
+    from airflow_lakehouse.spark.ledger_rows import Entry
     from airflow_lakehouse.tables import Table
 
 UNKNOWN_TABLE: Final = "UNKNOWN_TABLE"

@@ -15,10 +15,11 @@ from airflow_lakehouse.spark import attachments, batch, conflicts, discovery, lo
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
-from airflow_lakehouse.spark.ledger import Entry, Ledger
+from airflow_lakehouse.spark.ledger import Ledger
 
 if TYPE_CHECKING:
     from airflow_lakehouse.parsing import Registry
+    from airflow_lakehouse.spark.ledger_rows import Entry
 
 NAME = "raw_to_bronze"
 

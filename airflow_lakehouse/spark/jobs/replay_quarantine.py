@@ -15,8 +15,8 @@ from airflow_lakehouse.spark import batch, conflicts, conform, discovery, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
-from airflow_lakehouse.spark.ledger import Entry, Ledger
-from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED
+from airflow_lakehouse.spark.ledger import Ledger
+from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED, Entry
 from airflow_lakehouse.spark.quarantine import live_rejects
 from airflow_lakehouse.tables import bronze
 

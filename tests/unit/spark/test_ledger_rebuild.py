@@ -15,9 +15,9 @@ from airflow_lakehouse.spark import reconcile
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.discovery import Found
 from airflow_lakehouse.spark.files import file_uri
-from airflow_lakehouse.spark.ledger import Entry, Ledger
+from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.ledger_rebuild import REBUILT, rebuild
-from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED
+from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED, Entry
 from airflow_lakehouse.spark.load import ensure_tables
 from airflow_lakehouse.tables import bronze, ops
 from tests.unit.spark.tiny_rows import add_rows

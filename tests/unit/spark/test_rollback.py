@@ -16,8 +16,8 @@ from airflow_lakehouse.spark import delta, rollback
 from airflow_lakehouse.spark.as_of import resolve
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.discovery import Found
-from airflow_lakehouse.spark.ledger import Entry, Ledger
-from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED
+from airflow_lakehouse.spark.ledger import Ledger
+from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED, Entry
 from airflow_lakehouse.spark.load import ensure_tables
 from airflow_lakehouse.spark.rollback import roll_back
 from airflow_lakehouse.spark.run_tags import tag_run
