@@ -68,6 +68,7 @@ def _cities(home: AirflowHome) -> dict[str, str]:
     return {row["patient_id"]: row["city"] for row in read_rows(home.profile, "silver_dim_patient")}
 
 
+@pytest.mark.thorough
 def test_days_a_range_and_silver_made_anew(home: AirflowHome) -> None:
     """Later days before earlier ones give the newest version; a run for a range repairs what its days name alone."""
     assert _states(home, ("2026-01-17", {}), ("2026-01-15", {})) == ["success", "success"]
