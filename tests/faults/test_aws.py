@@ -129,7 +129,7 @@ def test_two_runs_over_different_days(aws: AwsLakehouse, monkeypatch: pytest.Mon
     assert _to_green(aws) == 0
 
 
-@pytest.mark.parametrize(("point", "row"), [("merged", 2), ("counted", 3)])
+@pytest.mark.parametrize(("point", "row"), [("merged", 2), pytest.param("counted", 3, marks=pytest.mark.thorough)])
 def test_a_killed_load_is_not_done_twice(aws: AwsLakehouse, point: str, row: int) -> None:
     """Rows 2 and 3, on Glue: SIGKILL after a commit, or before the ledger: each table is filled once."""
     _two_files(aws)
@@ -182,6 +182,7 @@ def test_lost_answers_of_s3(aws: AwsLakehouse) -> None:
     assert aws.s3.counts[LOST] == 3 * len(_WRITTEN)
 
 
+@pytest.mark.thorough
 def test_lost_answers_of_the_catalog(aws: AwsLakehouse) -> None:
     """Row 13: every second commit is done and Glue's answer to it lost; whoever asks again finds it done."""
     _two_files(aws)

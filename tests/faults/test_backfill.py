@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_lakehouse.profile import Profile
 
-pytestmark = SPARK
+pytestmark = [*SPARK, pytest.mark.thorough]
 PLUGIN = Path(__file__).parents[2] / "plugins" / "lakehouse_csv_parser" / "lakehouse_csv_parser" / "__init__.py"
 FIRST_DAY = "2026-01-01"
 

@@ -142,6 +142,7 @@ def test_a_row_that_fails_a_check_is_named_by_where_it_came_from(
     assert {row["patient_id"] for row in read_rows(warehouse, PATIENT.identifier)} == {"p", "q"}
 
 
+@pytest.mark.thorough
 def test_two_rows_of_a_key_are_not_published(
     warehouse: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +201,7 @@ def test_what_moves_main_meanwhile_is_built_upon(
     assert not _branches(warehouse)
 
 
+@pytest.mark.thorough
 def test_a_main_that_never_rests_ends_the_run(
     warehouse: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,7 +231,9 @@ def test_a_main_that_never_rests_ends_the_run(
     assert {row["patient_id"] for row in read_rows(warehouse, PATIENT.identifier)} == {"p", "q"}
 
 
-@pytest.mark.parametrize("published", [0, 1, 2])
+@pytest.mark.parametrize(
+    "published", [pytest.param(0, marks=pytest.mark.thorough), 1, pytest.param(2, marks=pytest.mark.thorough)]
+)
 def test_a_run_that_dies_while_it_publishes_is_gone_on_with(warehouse: Profile, tmp_path: Path, published: int) -> None:
     """Row 34: killed after so many tables: the next run publishes the rest, and every row is there once."""
     drop, profile = tmp_path / "drop", warehouse

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 pytestmark = [*SPARK, pytest.mark.timeout(0)]
 _VARIABLE: Final = "FAULT_SCHEDULES"
 _ASKED: Final = int(os.environ.get(_VARIABLE, "0"))
-USUAL: Final = 3
+USUAL: Final = 1
 """Schedules a usual run draws, the written-out one aside; the README names their number."""
 USUAL_ON_GLUE: Final = 2
 """The same for storms on Glue, which are no part of a usual run."""

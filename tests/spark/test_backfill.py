@@ -177,6 +177,7 @@ def test_a_part_with_nothing_in_it_is_said(lakehouse: Profile, capsys: pytest.Ca
     assert snapshots(lakehouse) == at
 
 
+@pytest.mark.thorough
 def test_what_is_new_is_not_hidden(lakehouse: Profile, drop: Path) -> None:
     """Bronze has more than silver has seen when a day is made anew: it is in silver then, and no run looks again."""
     conditions = read_rows(lakehouse, "silver_fct_condition")
@@ -193,6 +194,7 @@ def test_what_is_new_is_not_hidden(lakehouse: Profile, drop: Path) -> None:
     _again(lakehouse)
 
 
+@pytest.mark.thorough
 def test_flags_follow_what_comes_back(lakehouse: Profile, drop: Path) -> None:
     """A fact that was looked at while its patient was gone loses its flag with the day the patient came on."""
     get_table(load_pyiceberg(lakehouse), PATIENT).delete("patient_id == 'q'")
