@@ -194,6 +194,7 @@ def _until_it_succeeds(job: Callable[[Profile], JobResult], profile: Profile) ->
     job(profile)
 
 
+@pytest.mark.thorough
 def test_maintenance_beside_runs(warehouse: Profile, tmp_path: Path) -> None:
     """Rows 8 and 9: tables are compacted, snapshots expired and orphans removed, over and over, while days are loaded.
 
