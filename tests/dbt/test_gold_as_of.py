@@ -88,7 +88,7 @@ def test_what_had_no_rows_then_is_empty(lakehouse: Profile) -> None:
         (["--into", "gold_then"], "a moment and"),
         (["--as-of", "2026-01-01", "--into", "gold"], "gold_2025q4"),
         (["--as-of", "2026-01-01", "--into", "silver"], "gold_2025q4"),
-        (["--as-of", "nobody", "--into", "gold_then"], "no run, tag or time"),
+        (["--as-of", "nobody", "--into", "gold_then"], "no run, tag, branch or time"),
     ],
 )
 def test_todays_gold_is_never_the_target(
