@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.exceptions import ConfigurationError, TableLostError, TableNotFoundError
 from airflow_lakehouse.profile import CATALOG_NAME
+from airflow_lakehouse.spark.local_warehouse import (
+    BUSY_MILLISECONDS,
+    check_directory,
+    check_is_warehouse,
+    locked,
+    sqlite_uri,
+)
 from airflow_lakehouse.tables import NAMESPACES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table.snapshots import Snapshot
 
     from airflow_lakehouse.profile import Profile
-
-BUSY_MILLISECONDS = 60_000
-"""How long a writer of the SQLite catalog waits for another, in Spark, in PyIceberg and here alike: whoever gives up
-first fails a run that had only to wait, for a backup of the file, say."""
-
 
 COPY_PREFIX = "gold_"
 """How namespaces begin that hold gold as of a moment. Such tables can be read; no run tags them or sets them back."""
@@ -48,7 +46,7 @@ def load_pyiceberg(profile: Profile) -> Catalog:
             f"{profile.warehouse_dir} holds no catalog ({profile.catalog_file.name})",
             remedy="give the directory an earlier 'lakehouse run' wrote to, or run one first",
         )
-    return load_catalog(CATALOG_NAME, type="sql", uri=_sqlite_uri(profile), **properties)
+    return load_catalog(CATALOG_NAME, type="sql", uri=sqlite_uri(profile), **properties)
 
 
 def find_catalog(profile: Profile) -> Catalog | None:
@@ -58,9 +56,9 @@ def find_catalog(profile: Profile) -> Catalog | None:
     :raises ConfigurationError: when a local warehouse can be neither opened nor made in its directory.
     """
     if profile.catalog == "sqlite":
-        _check_directory(profile.warehouse_dir)
+        check_directory(profile.warehouse_dir)
         if profile.warehouse_dir.is_dir():
-            _check_is_warehouse(profile)
+            check_is_warehouse(profile)
         if not profile.catalog_file.is_file() or not profile.catalog_file.stat().st_size:
             return None
     return load_pyiceberg(profile)
@@ -75,11 +73,6 @@ def storage_properties(profile: Profile) -> dict[str, str]:
     return {**region, **profile.catalog_properties}
 
 
-def _sqlite_uri(profile: Profile) -> str:
-    # Left to itself, Python's driver gives up after five seconds.
-    return f"sqlite:///{profile.catalog_file}?timeout={BUSY_MILLISECONDS // 1000}"
-
-
 def create_local_catalog(profile: Profile) -> None:
     """Make sure that a local warehouse and its SQLite catalog exist.
 
@@ -89,7 +82,7 @@ def create_local_catalog(profile: Profile) -> None:
     if profile.catalog != "sqlite":
         return
     directory = profile.warehouse_dir
-    _check_directory(directory)
+    check_directory(directory)
     try:
         directory.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -100,49 +93,16 @@ def create_local_catalog(profile: Profile) -> None:
         raise ConfigurationError(
             f"warehouse {directory} cannot be written", remedy="mend its permissions or give another"
         )
-    with _locked(directory):
-        _check_is_warehouse(profile)
+    with locked(directory):
+        check_is_warehouse(profile)
         with closing(sqlite3.connect(profile.catalog_file, timeout=BUSY_MILLISECONDS / 1000)) as connection:
             # Write-ahead logging lets readers go on while a commit is made; it stays with the file.
             connection.execute("PRAGMA journal_mode=WAL")
         from pyiceberg.catalog import load_catalog
 
-        catalog = load_catalog(CATALOG_NAME, type="sql", uri=_sqlite_uri(profile), warehouse=profile.warehouse_uri)
+        catalog = load_catalog(CATALOG_NAME, type="sql", uri=sqlite_uri(profile), warehouse=profile.warehouse_uri)
         for namespace in NAMESPACES:
             catalog.create_namespace_if_not_exists(namespace)
-
-
-def _check_directory(directory: Path) -> None:
-    if directory.exists() and not directory.is_dir():
-        raise ConfigurationError(f"warehouse {directory} is a file", legal="a directory, new or an earlier warehouse")
-
-
-@contextmanager
-def _locked(directory: Path) -> Iterator[None]:
-    """Let one process at a time make the catalog: of two that look and then create, the later one fails."""
-    handle = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _check_is_warehouse(profile: Profile) -> None:
-    directory, file = profile.warehouse_dir, profile.catalog_file
-    if file.is_file() and file.stat().st_size:
-        with file.open("rb") as stream:
-            if stream.read(16) != b"SQLite format 3\x00":
-                raise ConfigurationError(f"{file} is not a SQLite file", remedy="give another warehouse directory")
-    elif any(entry.name not in _OWN for entry in directory.iterdir()):
-        # A typing error must not sprinkle tables over somebody's home directory or raw drop.
-        raise ConfigurationError(
-            f"{directory} holds other files and no catalog ({file.name})",
-            legal="an empty or new directory, or an earlier warehouse",
-        )
-
-
-_OWN = ("catalog.db", "catalog.db-wal", "catalog.db-shm", "textract", *NAMESPACES, "_staging", "gold_logs", "logs")
 
 
 def checkpoint(profile: Profile) -> None:

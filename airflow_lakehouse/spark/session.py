@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.profile import CATALOG_NAME
 from airflow_lakehouse.spark import catalog
+from airflow_lakehouse.spark.local_warehouse import BUSY_MILLISECONDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,7 +46,7 @@ def catalog_conf(profile: Profile) -> dict[str, str]:
         conf[f"{prefix}.io-impl"] = "org.apache.iceberg.aws.s3.S3FileIO"
         conf |= {f"{prefix}.{name}": value for name, value in _aws_properties(profile).items()}
     else:
-        pragmas = f"journal_mode=WAL&busy_timeout={catalog.BUSY_MILLISECONDS}"
+        pragmas = f"journal_mode=WAL&busy_timeout={BUSY_MILLISECONDS}"
         conf[f"{prefix}.type"] = "jdbc"
         conf[f"{prefix}.uri"] = f"jdbc:sqlite:{profile.catalog_file}?{pragmas}"
         # PyIceberg writes schema version V1; Spark's default V0 would not see its tables.

@@ -1,0 +1,83 @@
+"""The directory of a warehouse on this machine, and the SQLite file in it: what may be made where, by whom."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from airflow_lakehouse.exceptions import ConfigurationError
+from airflow_lakehouse.tables import NAMESPACES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from airflow_lakehouse.profile import Profile
+
+BUSY_MILLISECONDS: Final = 60_000
+"""How long a writer of the SQLite catalog waits for another, in Spark, in PyIceberg and here alike: whoever gives up
+first fails a run that had only to wait, for a backup of the file, say."""
+_OWN: Final = (
+    "catalog.db",
+    "catalog.db-wal",
+    "catalog.db-shm",
+    "textract",
+    *NAMESPACES,
+    "_staging",
+    "gold_logs",
+    "logs",
+)
+
+
+def sqlite_uri(profile: Profile) -> str:
+    """Return the address of the catalog's file for SQLAlchemy.
+
+    :param profile: a profile with the SQLite catalog.
+    """
+    # Left to itself, Python's driver gives up after five seconds.
+    return f"sqlite:///{profile.catalog_file}?timeout={BUSY_MILLISECONDS // 1000}"
+
+
+def check_directory(directory: Path) -> None:
+    """Check that a directory is there, or can be made.
+
+    :param directory: of the warehouse.
+    :raises ConfigurationError: when it is a file.
+    """
+    if directory.exists() and not directory.is_dir():
+        raise ConfigurationError(f"warehouse {directory} is a file", legal="a directory, new or an earlier warehouse")
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Let one process at a time make the catalog: of two that look and then create, the later one fails.
+
+    :param directory: of the warehouse.
+    """
+    handle = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def check_is_warehouse(profile: Profile) -> None:
+    """Check that a directory is empty or holds a catalog.
+
+    :param profile: a profile with the SQLite catalog.
+    :raises ConfigurationError: when it holds other things, or the catalog's file is something else.
+    """
+    directory, file = profile.warehouse_dir, profile.catalog_file
+    if file.is_file() and file.stat().st_size:
+        with file.open("rb") as stream:
+            if stream.read(16) != b"SQLite format 3\x00":
+                raise ConfigurationError(f"{file} is not a SQLite file", remedy="give another warehouse directory")
+    elif any(entry.name not in _OWN for entry in directory.iterdir()):
+        # A typing error must not sprinkle tables over somebody's home directory or raw drop.
+        raise ConfigurationError(
+            f"{directory} holds other files and no catalog ({file.name})",
+            legal="an empty or new directory, or an earlier warehouse",
+        )
