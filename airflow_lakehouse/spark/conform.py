@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.profile import CATALOG_NAME
 from airflow_lakehouse.spark import branches, delta, load
+from airflow_lakehouse.spark.lineage import FIRST
 from airflow_lakehouse.spark.session import stamp, unstamp
 from airflow_lakehouse.spark.transforms import subjects, versions
 
@@ -169,6 +170,8 @@ def _commit(work: Work, table: Table, wanted: DataFrame, touched: DataFrame | No
     Also with nothing to change: the empty commit carries the watermark, and spares the next run this work.
     """
     properties = now.properties()
+    if work.began[table.name] is None:
+        properties[FIRST] = "true"
     stamp(work.spark, properties)
     try:
         if touched is None:

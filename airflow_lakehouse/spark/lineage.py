@@ -8,11 +8,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import SnapshotNotFoundError
+from airflow_lakehouse.spark.session import STAMP
 
 if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table.snapshots import Snapshot
 
+FIRST: Final = "first"
+"""Snapshot property, below the common prefix: there was nothing on main before. A branch of an empty table begins with
+an empty snapshot, so the first one that readers see need not be the first that was made."""
 EMPTIED: Final = "lakehouse.emptied"
 """Table property: when the table was set back to before its first commit, in milliseconds since 1970, commas between.
 Iceberg's own log has entries for snapshots alone, and would name the one before."""
@@ -45,8 +49,14 @@ def began_after(table: IcebergTable, milliseconds: int) -> bool:
     :param table: the table.
     :param milliseconds: since 1970, UTC.
     """
-    first = min(table.snapshots(), key=_number, default=None)
-    return first is None or (_number(first) == 1 and first.timestamp_ms > milliseconds)
+    seen = table.history()
+    first = table.snapshot_by_id(seen[0].snapshot_id) if seen else min(table.snapshots(), key=_number, default=None)
+    if first is None:
+        # Of a history whose first entry has expired, nobody can tell.
+        return not seen
+    told = first.summary.additional_properties if first.summary else {}
+    began = seen[0].timestamp_ms if seen else first.timestamp_ms
+    return (_number(first) == 1 or f"{STAMP}{FIRST}" in told) and began > milliseconds
 
 
 def has_left(table: IcebergTable, snapshot_id: int, head: Snapshot | None) -> bool:
