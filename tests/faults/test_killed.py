@@ -115,6 +115,7 @@ def _referenced(profile: Profile) -> set[str]:
     return {path.removeprefix("file:").replace("//", "/") for path in paths}
 
 
+@pytest.mark.thorough
 def test_a_disk_that_is_full(warehouse: Profile, tmp_path: Path) -> None:
     """Row 32: no file may grow beyond 256 KB (``ulimit -f``): the load fails, and with room does the rest."""
     raw, state = tmp_path / "drop", tmp_path / "engine"
@@ -169,6 +170,7 @@ def lakehouse_parsers():
 """
 
 
+@pytest.mark.thorough
 def test_a_worker_that_is_killed(warehouse: Profile, tmp_path: Path) -> None:
     """Row 32: the process that reads a file is killed, as for want of memory: the load fails, and the next does all."""
     plugin, raw = tmp_path / "beds.py", tmp_path / "drop"

@@ -20,6 +20,7 @@ pytestmark = SPARK
 _MEGABYTE = 1_000_000
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("megabytes", "end"), [(60, b'"}}'), (200, b'"}}'), (200, b"")], ids=["60", "200", "cut"])
 def test_a_line_of_200_megabytes(warehouse: Profile, tmp_path: Path, megabytes: int, end: bytes) -> None:
     """Row 20: a line of 60 MB loads; one of 200 MB, whole or cut off, is in quarantine; its neighbours load.

@@ -114,6 +114,7 @@ def test_a_drop_that_arrives_cut_off_is_not_published(warehouse: Profile, tmp_pa
     assert [row["check"] for row in _audits(warehouse, "accepting", "accepted")] == ["ROW_COUNT"]
 
 
+@pytest.mark.thorough
 def test_a_row_that_fails_a_check_is_named_by_where_it_came_from(
     warehouse: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
