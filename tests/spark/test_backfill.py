@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pytest
 from pyiceberg.expressions import AlwaysTrue
@@ -238,7 +239,7 @@ def test_only_files_of_these_days_are_opened(warehouse: Profile, tmp_path: Path)
     run_job("raw_to_bronze", JobArguments(lakehouse))
     found = get_table(load_pyiceberg(lakehouse), bronze.PATIENT.identifier)
     for task in found.scan("dt = '2026-01-01'").plan_files():
-        Path(task.file.file_path.removeprefix("file://")).unlink()
+        Path(urlsplit(task.file.file_path).path).unlink()
     with job_session(lakehouse) as spark:
         work = Work(spark, load_pyiceberg(lakehouse), "", again=Scope("2026-01-02..2026-01-31", "default"))
         named = conform.affected(work, bronze.PATIENT, work.bronze, work.bronze)
