@@ -74,7 +74,9 @@ def extract(spark: SparkSession, catalog: Catalog, arguments: JobArguments) -> d
         rows = work.keep(found.mapInArrow(_writer(folder, table.column_names), schema), "found")
         present = conform.only(work.read(table), rows.select(*bronze.RECORD_KEY), bronze.RECORD_KEY)
         conform.stage(work, table, rows, present, now)
-        branches.publish(catalog, work.staged[table.name])
+        # Nothing is staged where nothing differs, and the watermark is there already.
+        if table.name in work.staged:
+            branches.publish(catalog, work.staged[table.name])
         counts = {row["outcome"]: row["count"] for row in rows.groupBy("outcome").count().collect()}
     finally:
         staging.clear(area, profile)

@@ -120,11 +120,11 @@ def is_stored(catalog: Catalog, target: Table, mark: Watermark) -> bool:
 
     :param catalog: the catalog.
     :param target: the table.
-    :param mark: the watermark, the table's own source first. While there is nothing in that, none need be carried.
+    :param mark: the watermark. While there is nothing in any source, none need be carried.
     """
     held = stored(catalog, target)
     if held is None:
-        return next(iter(mark.sources.values()), _NONE) == _NONE
+        return all(id_ == _NONE for id_ in mark.sources.values())
     return held == mark and _counted(held) == _counted(mark)
 
 
