@@ -185,7 +185,7 @@ def _changed(spark: SparkSession, staged: Staged) -> DataFrame:
     rows = spark.read.option("versionAsOf", str(staged.snapshot)).table(schema.qualified(staged.table))
     if staged.touched is None:
         return rows
-    keys = staged.touched.select(*(F.col(name).alias(f"_{name}") for name in staged.table.key)).distinct()
+    keys = staged.touched.select(*(F.col(name).alias(f"_{name}") for name in staged.table.key))
     # A row without a whole key is what one of the checks is after: null must find null.
     same = reduce(lambda left, right: left & right, (F.col(n).eqNullSafe(F.col(f"_{n}")) for n in staged.table.key))
     return rows.join(keys, same, "left_semi")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.spark import audit, branches, reconcile
+from airflow_lakehouse.spark.silver_observations import TARGETS
 from airflow_lakehouse.tables import silver
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from airflow_lakehouse.spark.delta import Watermark
 
 _log = logging.getLogger(__name__)
-_TOGETHER = (silver.OBSERVATION.name, silver.COLLISIONS.name)
+_TOGETHER = frozenset(table.name for table in TARGETS)
 """Tables that divide one set of rows between them: staged again, they are staged again together."""
 
 
@@ -44,7 +45,6 @@ class Release:
     def __init__(self, catalog: Catalog, run_id: str, accepted: Collection[str] = ()) -> None:
         audit.check_accepted(accepted)
         self._catalog = catalog
-        self._run_id = run_id
         self._accepted = accepted
         self.findings: dict[str, list[audit.Finding]] = {}
         self.counts: list[reconcile.Count] = []
@@ -66,11 +66,9 @@ class Release:
         :param marks: table name to the watermark it is to leave, for tables that lag behind.
         """
         fallen = {
-            name
-            for name, one in self.staged.items()
-            if one.staged.base != began[name] or one.mark != marks.get(name, None)
+            name for name, one in self.staged.items() if one.staged.base != began[name] or one.mark != marks.get(name)
         }
-        if fallen & set(_TOGETHER):
+        if fallen & _TOGETHER:
             fallen.update(name for name in _TOGETHER if name in self.staged)
         branches.drop(self._catalog, [self.staged.pop(name).staged.table for name in sorted(fallen)], self.branch)
 

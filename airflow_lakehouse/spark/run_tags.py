@@ -200,11 +200,12 @@ def _refs(identifier: str, table: IcebergTable) -> Iterator[tuple[str, _Tagged]]
 
 
 def _point(tag: str, found: list[_Tagged]) -> Point:
-    is_run = tag.startswith(_PREFIX) and not any(one.is_branch for one in found)
+    is_branch = any(one.is_branch for one in found)
+    is_run = tag.startswith(_PREFIX) and not is_branch
     ends = [one.expires for one in found if one.expires is not None]
     return Point(
         name=unquote(tag.removeprefix(_PREFIX)) if is_run else tag,
-        kind=RUN if is_run else BRANCH if any(one.is_branch for one in found) else TAG,
+        kind=RUN if is_run else BRANCH if is_branch else TAG,
         tag=tag,
         time=max(one.time for one in found),
         tables=tuple(one.table for one in found),

@@ -171,6 +171,24 @@ class S3Faults:
         with self._lock:
             (self._waiting[rule.after] if rule.after else self._rules).append(rule)
 
+    def count_request(self, method: str, size: int) -> None:
+        """Count a request that came.
+
+        :param method: its method.
+        :param size: bytes of its body.
+        """
+        with self._lock:
+            self.requests[method] += 1
+            self.bytes["written"] += size
+
+    def count_answer(self, size: int) -> None:
+        """Count what the server sent.
+
+        :param size: bytes of the body.
+        """
+        with self._lock:
+            self.bytes["read"] += size
+
     def befalls(self, fault: str, method: str, key: str) -> bool:
         """Throw the dice for a request, and count.
 
@@ -230,16 +248,13 @@ class _Handler(BaseHTTPRequestHandler):
         operation = self.headers.get(_TARGET)
         key = f"/{operation}" if operation else urlsplit(self.path).path
         body = self._body()
-        with faults._lock:  # noqa: SLF001 - one counter for all threads
-            faults.requests[self.command] += 1
-            faults.bytes["written"] += len(body)
+        faults.count_request(self.command, len(body))
         refused = next((fault for fault in _GLUE_BEFORE if faults.befalls(fault, self.command, key)), None)
         if refused:
             self._answer(*_refusal(refused, for_glue=bool(operation)))
             return
         status, headers, content = self._upstream(body)
-        with faults._lock:  # noqa: SLF001 - as above
-            faults.bytes["read"] += len(content)
+        faults.count_answer(len(content))
         if status in _OK and faults.befalls(LOST, self.command, key):
             self._hang_up()
             return

@@ -108,7 +108,8 @@ def test_a_drop_that_arrives_cut_off_is_not_published(warehouse: Profile, tmp_pa
 
     with pytest.raises(CheckFailedError):
         run_job("bronze_to_silver", JobArguments(warehouse, "again"))
-    accepting = JobArguments(warehouse, "accepting", accept="ROW_COUNT")  # type: ignore[arg-type] # as templates give it
+    as_templates_give_it = {"profile": warehouse.as_dict(), "run_id": "accepting", "accept": "ROW_COUNT"}
+    accepting = JobArguments.from_dict(as_templates_give_it)
     assert run_job("bronze_to_silver", accepting).tables[PATIENT.name]["deleted"] == 700
     assert len(read_rows(warehouse, PATIENT.identifier)) == 500
     assert [row["check"] for row in _audits(warehouse, "accepting", "accepted")] == ["ROW_COUNT"]

@@ -74,6 +74,7 @@ def run(arguments: JobArguments) -> JobResult:
             release.keep()
         raise
     except Exception:
+        # Whatever it was, it goes on up; branches that nobody will publish need not wait for an expiry.
         for release in releases:
             release.withdraw()
         raise

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 from xml.sax.saxutils import escape
 
@@ -97,7 +97,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[_ListingServer]:
     thread.join()
 
 
-ALL = {
+ALL: dict[str, Any] = {
     "files": 5,
     "bytes": 150,
     "kinds": {
@@ -119,7 +119,7 @@ ONE_DAY = {
 }
 
 
-RANGE = {**ALL, "files": 4, "bytes": 100, "kinds": {**ALL["kinds"], "other": {"files": 1, "bytes": 40}}}  # type: ignore[dict-item]
+RANGE = {**ALL, "files": 4, "bytes": 100, "kinds": {**ALL["kinds"], "other": {"files": 1, "bytes": 40}}}
 ASKED = [
     (None, ALL),
     ("2026-01-16", ONE_DAY),
