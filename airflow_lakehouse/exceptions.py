@@ -15,7 +15,11 @@
     ├── ParserError               a parser cannot be loaded, or broke its contract
     ├── TableLostError            the catalog names a table whose metadata file is gone or broken
     ├── EngineError               the Spark engine cannot be started or reached
+    │   ├── QuotaError            the service runs as much as it may; there is room again later
+    │   └── CredentialsError      the service does not take the credentials, or they have expired
     ├── JobError                  a job ended without a result
+    │   ├── JobFailedError        the code of the job itself failed
+    │   ├── JobLostError          the job is gone, or what it ran on is: a driver, a machine, an application
     │   ├── JobCancelledError     somebody stopped it
     │   ├── ConflictError         another run committed to a table after this one had read it
     │   └── SourceReadError       the disk or the network failed while a file was read, or the file changed meanwhile
@@ -122,8 +126,24 @@ class EngineError(LakehouseError):
     """The Spark engine cannot be started or reached."""
 
 
+class QuotaError(EngineError):
+    """A service runs as many jobs, or as large ones, as the account may; there is room again when others have ended."""
+
+
+class CredentialsError(EngineError):
+    """A service does not take the credentials, or they have expired; a job that runs goes on without them."""
+
+
 class JobError(LakehouseError):
     """A job ended without a result."""
+
+
+class JobFailedError(JobError):
+    """The code of a job failed, in a way this package knows no other class for."""
+
+
+class JobLostError(JobError):
+    """A job is gone, or what it ran on: nothing is known to be wrong with the job itself."""
 
 
 class JobCancelledError(JobError):

@@ -17,7 +17,8 @@ CATALOG_NAME: Final = "lakehouse"
 
 CATALOG_FILE: Final = "catalog.db"
 CATALOGS: Final = ("sqlite", "glue")
-RUNNERS: Final = ("local",)
+RUNNERS: Final = ("local", "emr_serverless", "glue", "spark_submit", "spark_connect")
+"""Names of the runners; :mod:`airflow_lakehouse.hooks.spark` has them."""
 OCR_ENGINES: Final = ("local", "textract", "none")
 SHIFT: Final = "shift"
 YEAR: Final = "year"
@@ -34,7 +35,10 @@ class Profile:
     :param raw: root of the raw drop; None for work that does not read it.
     :param textract: where OCR results go; ``<warehouse>/textract`` when empty.
     :param catalog: ``sqlite`` (``<warehouse>/catalog.db``) or ``glue``.
-    :param runner: where Spark runs.
+    :param runner: where Spark runs, one of :data:`RUNNERS`.
+    :param runner_options: what that runner is built with besides, as JSON values and without a secret: an application's
+        id, a role. The runner checks them.
+    :param scripts: root of what remote engines are pointed at: job scripts, bundles, what jobs are given and return.
     :param ocr: what reads pages: ``local``, ``textract`` or ``none``.
     :param region: AWS region, for Glue.
     :param parsers: single-file parser plugins, by path.
@@ -57,6 +61,8 @@ class Profile:
     deidentify: str = ""
     deidentify_key: str = ""
     catalog_properties: dict[str, str] = field(default_factory=dict)
+    scripts: str = ""
+    runner_options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _one_of("catalog", self.catalog, CATALOGS)

@@ -60,6 +60,10 @@ def _connection_fields() -> dict[str, Any]:
         "raw": _field("Raw drop", "Root of the raw drop: a directory, or s3://..."),
         "catalog": _field("Catalog", "Which catalog holds the tables", choices=CATALOGS),
         "runner": _field("Runner", "Where Spark runs", choices=RUNNERS),
+        "runner_options": _field(
+            "Runner options", "A JSON object: application_id, execution_role_arn, aws_conn_id, ..."
+        ),
+        "scripts": _field("Job scripts", "Where a remote engine finds scripts and bundles: s3://..."),
         "ocr": _field("OCR engine", "What reads the pages of documents", choices=OCR_ENGINES),
         "textract": _field("OCR results", "Where OCR results go; <warehouse>/textract when empty"),
         "region": _field("AWS region", "Region of the Glue catalog"),

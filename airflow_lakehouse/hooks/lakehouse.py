@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse._compat import AirflowNotFoundException, BaseHook
 from airflow_lakehouse.exceptions import ConfigurationError, LakehouseError
@@ -14,14 +14,20 @@ if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
 DEFAULT_CONN_ID = "lakehouse"
+_OBJECTS: Final = {
+    "catalog_properties": '{"s3.endpoint": "https://..."}',
+    "runner_options": '{"application_id": "00f1..."}',
+}
+"""Fields that are objects, with an example of each; the form of the connection gives them as text."""
 
 
 class LakehouseHook(BaseHook):
     """Read the ``lakehouse`` connection.
 
-    Every field is in the connection's extra: ``raw``, ``warehouse``, ``catalog``, ``runner``, ``ocr``,
-    ``textract``, ``region``, ``parsers`` (a list, or paths with commas between), ``deidentify``, ``deidentify_key`` and
-    ``catalog_properties`` (an object). They are the fields of :class:`~airflow_lakehouse.profile.Profile`.
+    Every field is in the connection's extra: ``raw``, ``warehouse``, ``catalog``, ``runner``, ``runner_options`` (an
+    object), ``scripts``, ``ocr``, ``textract``, ``region``, ``parsers`` (a list, or paths with commas between),
+    ``deidentify``, ``deidentify_key`` and ``catalog_properties`` (an object). They are the fields of
+    :class:`~airflow_lakehouse.profile.Profile`.
 
     :param lakehouse_conn_id: id of the connection.
     """
@@ -92,12 +98,11 @@ def _typed(extra: dict[str, Any]) -> dict[str, Any]:
     parsers = extra.get("parsers")
     if isinstance(parsers, str):
         extra["parsers"] = [path.strip() for path in parsers.split(",") if path.strip()]
-    properties = extra.get("catalog_properties")
-    if isinstance(properties, str) and properties.strip():
-        try:
-            extra["catalog_properties"] = json.loads(properties)
-        except ValueError as error:
-            raise ConfigurationError(
-                "catalog_properties is not a JSON object", legal='such as {"s3.endpoint": "https://..."}'
-            ) from error
+    for name, example in _OBJECTS.items():
+        given = extra.get(name)
+        if isinstance(given, str) and given.strip():
+            try:
+                extra[name] = json.loads(given)
+            except ValueError as error:
+                raise ConfigurationError(f"{name} is not a JSON object", legal=f"such as {example}") from error
     return extra

@@ -1,4 +1,4 @@
-"""What a runner is: five verbs on a job that outlives whoever asked for it."""
+"""What a runner is: a few verbs on a job that outlives whoever asked for it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ class JobHandle:
     :param job: name of the job, such as ``raw_to_bronze``.
     :param location: where the runner keeps it: a directory, an application id.
     :param host: machine the job is bound to; empty where any machine can ask after it.
+    :param token: what it was started under, which names its arguments and its result.
     """
 
     runner: str
@@ -35,6 +36,7 @@ class JobHandle:
     job: str
     location: str = ""
     host: str = ""
+    token: str = ""
 
     def as_dict(self) -> dict[str, str]:
         """Return the handle as JSON values, for triggers and Airflow's task store."""
@@ -54,13 +56,21 @@ class JobStatus:
     """State of a job, and why.
 
     :param state: where it stands.
-    :param reason: for a job that failed, one line without record text; else empty.
-    :param error_type: name of the error class in :mod:`airflow_lakehouse.exceptions`, where it is known.
+    :param reason: for a job that failed, why: what the service or the job itself says, then the last lines of the
+        driver's log that are fit for a task log. No record text. Else empty.
+    :param error_type: name of an error class in :mod:`airflow_lakehouse.exceptions`: the job's own (``InputError``),
+        :class:`~airflow_lakehouse.exceptions.JobFailedError` where its code failed otherwise,
+        :class:`~airflow_lakehouse.exceptions.JobLostError` where what it ran on did,
+        :class:`~airflow_lakehouse.exceptions.JobCancelledError` where somebody stopped it.
+    :param service_state: the service's own word for the state, such as ``SCHEDULED``; empty where it has none.
+    :param attempt: how many times the service has started the job, beginning with 1.
     """
 
     state: JobState
     reason: str = ""
     error_type: str = ""
+    service_state: str = ""
+    attempt: int = 1
 
     @property
     def is_active(self) -> bool:
@@ -69,9 +79,36 @@ class JobStatus:
 
 
 class SparkRunner(Protocol):
-    """Runs jobs of :mod:`airflow_lakehouse.spark.jobs` somewhere. Every call may block; none keeps state in memory."""
+    """Runs jobs of :mod:`airflow_lakehouse.spark.jobs` somewhere. Every call may block; none keeps state in memory.
+
+    A runner is a frozen dataclass, made of JSON values or what takes them, that reaches nothing when it is built. What
+    a call meets at the service is one of ours: :class:`~airflow_lakehouse.exceptions.QuotaError`,
+    :class:`~airflow_lakehouse.exceptions.CredentialsError`, :class:`~airflow_lakehouse.exceptions.JobLostError` for a
+    job that is gone, else :class:`~airflow_lakehouse.exceptions.EngineError`: the job may well run on.
+    """
 
     name: ClassVar[str]
+
+    def options(self) -> dict[str, Any]:
+        """Return what builds this runner again, in a trigger or another process: JSON values, no secret among them.
+
+        ``runner_from(runner.name, runner.options()) == runner``.
+        """
+        ...
+
+    def links(self, handle: JobHandle) -> dict[str, str]:
+        """Return where a person can look at a job: label to URL. Asks nobody, and may be empty.
+
+        :param handle: the job.
+        """
+        ...
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Tell whether jobs can be run here, as far as that can be told without one; never raises.
+
+        :return: whether all is well, and one sentence for the connection form.
+        """
+        ...
 
     def submit(self, job: str, arguments: Mapping[str, Any], token: str) -> JobHandle:
         """Start a job, or return the one that was started under the same token.
@@ -94,6 +131,7 @@ class SparkRunner(Protocol):
         """Tell where a job stands.
 
         :param handle: the job.
+        :raises JobLostError: when the job is gone.
         :raises JobError: when the job is out of this process's reach.
         """
         ...
@@ -115,7 +153,9 @@ class SparkRunner(Protocol):
         ...
 
     def result(self, handle: JobHandle) -> dict[str, Any]:
-        """Return what a job that succeeded reported.
+        """Return what a job that succeeded reported, and as ``resources`` what it is billed, where the service tells.
+
+        Names of resources have their unit at the end, as in ``vcpu_hours``, ``memory_gb_hours`` or ``dpu_hours``.
 
         :param handle: the job.
         :raises JobError: when it left no result.

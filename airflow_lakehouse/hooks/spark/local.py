@@ -31,8 +31,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from airflow_lakehouse.exceptions import EngineError, JobError
+from airflow_lakehouse.exceptions import EngineError, JobError, JobLostError
 from airflow_lakehouse.hooks.spark.base import JobHandle, JobState, JobStatus
+from airflow_lakehouse.hooks.spark.log_lines import own_lines
 from airflow_lakehouse.hooks.spark.process import find_process, is_running, reap, remember
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ _LOG_BYTES: Final = 256 * 1024
 _TOKEN = re.compile(r"[0-9a-f]{8,64}")
 # Airflow's secrets and the pipes of the task that submits are none of the job's business.
 _PRIVATE = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "AIRFLOW_CTX_", "_AIRFLOW", "__AIRFLOW")
-_LOG_LINE = re.compile(r"(?:\S+ )?(?:\S+ )?\[?(?:INFO|WARNING|ERROR)\]? +(?:airflow_lakehouse|lakehouse)\b")
 
 
 @dataclass(frozen=True)
@@ -65,6 +65,16 @@ class LocalRunner:
     root: Path | None = None
     command: tuple[str, ...] = field(default=(sys.executable, "-m", JOB_MODULE))
     grace_seconds: float = 15.0
+
+    def __post_init__(self) -> None:
+        """Take what JSON makes of a path and a tuple, too."""
+        object.__setattr__(self, "root", Path(self.root) if self.root else None)
+        object.__setattr__(self, "command", tuple(self.command))
+
+    def options(self) -> dict[str, Any]:
+        """Return what builds this runner again, as JSON values."""
+        root = str(self.root) if self.root else None
+        return {"root": root, "command": list(self.command), "grace_seconds": self.grace_seconds}
 
     def submit(self, job: str, arguments: Mapping[str, Any], token: str) -> JobHandle:
         """Start a job as a process of its own, or return the one that was started under the token.
@@ -116,7 +126,7 @@ class LocalRunner:
         if (directory / "cancelled").exists():
             return JobStatus(JobState.CANCELLED, "it was stopped", "JobCancelledError")
         if result is None:
-            return JobStatus(JobState.FAILED, _crash(directory), "JobError")
+            return JobStatus(JobState.FAILED, _crash(directory), JobLostError.__name__)
         return JobStatus(JobState.FAILED, str(result.get("error", "")), str(result.get("error_type", "")))
 
     def cancel(self, handle: JobHandle) -> None:
@@ -156,8 +166,7 @@ class LocalRunner:
             return [], position
         # A line that is still being written is left for the next call, unless it fills the whole window.
         whole = read[: read.rfind(b"\n") + 1] or (read if len(read) == _LOG_BYTES else b"")
-        lines = whole.decode("utf-8", "replace").splitlines()
-        return [line for line in lines if _LOG_LINE.match(line)], position + len(whole)
+        return own_lines(whole.decode("utf-8", "replace")), position + len(whole)
 
     def result(self, handle: JobHandle) -> dict[str, Any]:
         """Return what a job that succeeded reported.
@@ -168,8 +177,21 @@ class LocalRunner:
         directory = _reachable(handle)
         result = _read_json(directory / "result.json")
         if result is None:
-            raise JobError(_crash(directory), remedy=f"read {directory / 'log'}")
+            raise JobLostError(_crash(directory), remedy=f"read {directory / 'log'}")
         return dict(result)
+
+    def links(self, handle: JobHandle) -> dict[str, str]:  # noqa: ARG002 - as every runner's
+        """Return nothing: what there is to see is on this machine's disk."""
+        return {}
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Tell whether jobs can be kept here."""
+        root = (self.root or default_root()).absolute()
+        try:
+            root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            return False, f"jobs cannot be kept in {root}: {error.strerror}"
+        return os.access(root, os.W_OK), f"jobs run on {socket.gethostname()}, with their directories in {root}"
 
     def _start(self, directory: Path, job: str, arguments: Mapping[str, Any]) -> None:
         given, result = directory / "arguments.json", directory / "result.json"
@@ -232,7 +254,7 @@ def _reachable(handle: JobHandle) -> Path:
         )
     directory = Path(handle.location)
     if not directory.is_dir():
-        raise JobError(f"job directory {directory} is gone", remedy="clear the task to run the job again")
+        raise JobLostError(f"job directory {directory} is gone", remedy="clear the task to run the job again")
     return directory
 
 

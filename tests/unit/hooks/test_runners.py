@@ -17,8 +17,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_lakehouse.exceptions import ConfigurationError, EngineError, JobError
-from airflow_lakehouse.hooks.spark import JobHandle, JobState, LocalRunner, SparkRunner, runner_named
+from airflow_lakehouse.hooks.spark import (
+    JobHandle,
+    JobState,
+    LocalRunner,
+    SparkRunner,
+    runner_from,
+    runner_named,
+    runner_of,
+)
 from airflow_lakehouse.hooks.spark.process import find_process, is_running
+from airflow_lakehouse.profile import Profile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -237,3 +246,16 @@ def test_runners_are_found_by_name() -> None:
     assert isinstance(runner_named("local"), LocalRunner)
     with pytest.raises(ConfigurationError, match="local"):
         runner_named("mainframe")
+
+
+def test_a_profile_builds_its_runner(tmp_path: Path) -> None:
+    """The options of the connection arrive in the runner; what it does not take is refused with what it does."""
+    profile = Profile(str(tmp_path), scripts="s3://b/s", runner_options={"root": str(tmp_path), "grace_seconds": 2})
+    assert runner_of(profile) == LocalRunner(root=tmp_path, grace_seconds=2)
+    with pytest.raises(ConfigurationError, match=r"takes no aplication_id.*root"):
+        runner_of(Profile(str(tmp_path), runner_options={"aplication_id": "x"}))
+
+
+def test_options_build_the_runner_again(runner: LocalRunner) -> None:
+    """A trigger or another process gets the same runner from what JSON can hold."""
+    assert runner_from(runner.name, json.loads(json.dumps(runner.options()))) == runner

@@ -99,7 +99,7 @@ def test_a_job_trigger_gives_up_at_its_deadline_and_can_be_killed(tmp_path: Path
 def test_a_job_that_cannot_be_found_is_an_event() -> None:
     """An exception in the trigger reaches the task with its text, not as a bare trigger failure."""
     event = fire(SparkJobTrigger(HANDLE))
-    assert (event["status"], event["error_type"]) == ("error", "JobError")
+    assert (event["status"], event["error_type"]) == ("error", "JobLostError")
     assert "is gone" in event["reason"]
 
 
