@@ -66,7 +66,7 @@ def extract(spark: SparkSession, catalog: Catalog, arguments: JobArguments) -> d
     folder = f"{files.folder_uri(profile.textract_uri)}{FOLDER}/"
     area = f"{arguments.staging_area}-{FOLDER}"
     branch = branches.new_name(arguments.run_id)
-    work = Work(spark, catalog, area, Ledger(catalog).dead_versions(), now, began=began, branch=branch)
+    work = Work(spark, catalog, area, Ledger(catalog).dead_versions(), bronze=now, began=began, branch=branch)
     try:
         each = transform.with_attachments(_unread(work, seen))
         found = transform.attachments(each, _binaries(work, each), files.folder_uri(profile.raw or ""), folder)

@@ -64,8 +64,8 @@ def affected(work: Work, source: Table, seen: delta.Watermark | None, now: delta
         return None
     named = work.hidden(added).select(*RESOURCE)
     if seen.dead != now.dead and work.dead:
-        # A file was replaced: what it said, and its newer version does not say, must go.
-        named = named.unionByName(work.replaced(source).select(*RESOURCE))
+        # A file was replaced, or an older version of it is back: what the one said, and the other does not, must go.
+        named = named.unionByName(work.moved(source).select(*RESOURCE))
     return named.where(F.col("resource_id").isNotNull()).distinct()
 
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from dataclasses import replace
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from airflow_lakehouse.spark import conflicts, ledger_rows, pinned
 from airflow_lakehouse.spark.as_of import Now
 from airflow_lakehouse.spark.catalog import find_table
-from airflow_lakehouse.spark.ledger_rows import DISCOVERED, Entry, after, as_row, key_of, waiting
+from airflow_lakehouse.spark.ledger_rows import DISCOVERED, Entry, after, as_row, came_at, key_of, newest, waiting
 from airflow_lakehouse.spark.swap import swap
 from airflow_lakehouse.tables import ops
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
 
     from pyiceberg.catalog import Catalog
     from pyiceberg.expressions import BooleanExpression
@@ -28,14 +29,27 @@ if TYPE_CHECKING:
     from airflow_lakehouse.spark.ledger_rows import Key, Row
 
 
+class Plan(NamedTuple):
+    """A drop, as the ledger knows it.
+
+    :param pending: what must be loaded, with the batch and time of a run that was killed where there is one.
+    :param done: what was loaded.
+    :param replaced: of these, what another version was loaded in place of, although it is there.
+    """
+
+    pending: list[Entry]
+    done: list[Entry]
+    replaced: list[Entry]
+
+
 class Ledger:
     """The ledger of one warehouse, read and written through PyIceberg.
 
-    :param catalog: the catalog.
+    :param catalog: the catalog; None for a warehouse that is still to be made.
     """
 
-    def __init__(self, catalog: Catalog) -> None:
-        self._table = find_table(catalog, ops.INGESTED_FILES.identifier)
+    def __init__(self, catalog: Catalog | None) -> None:
+        self._table = find_table(catalog, ops.INGESTED_FILES.identifier) if catalog else None
 
     def rows(self, moment: AsOf | None = None) -> list[Row]:
         """Return every entry as it is stored.
@@ -55,16 +69,16 @@ class Ledger:
         """
         return {key_of(row): row for row in self.rows(moment)}
 
-    def plan(self, found: Sequence[Found], job: str) -> tuple[list[Entry], list[Entry]]:
+    def plan(self, found: Sequence[Found], job: str) -> Plan:
         """Split a drop into what must be loaded and what was.
 
         :param found: files of the drop.
         :param job: name of the job, part of the batch id.
-        :return: entries to load, with the batch and time of a run that was killed where there is one; entries done.
         """
         known = self.entries()
         fresh = [item for item in found if (item.file.uri, item.file.etag) not in known]
-        batch, now = batch_id(fresh, job), after(row["ingested_at"] for row in known.values())
+        batch, now = batch_id(fresh, job), after(map(came_at, known.values()))
+        gone = set(ledger_rows.dead(known.values()))
         pending: list[Entry] = []
         done: list[Entry] = []
         for item in found:
@@ -72,10 +86,9 @@ class Ledger:
             if row is None:
                 pending.append(Entry(item, DISCOVERED, batch, now))
                 continue
-            times = (row["batch_id"], row["ingested_at"])
-            entry = Entry(item, row["state"], *times, row["records"], row["quarantined"], resumed=True)
+            entry = replace(Entry(item, row["state"], batch, now, row["records"], row["quarantined"]), **_first(row))
             (pending if entry.state == DISCOVERED else done).append(entry)
-        return pending, done
+        return Plan(pending, done, [entry for entry in done if (entry.file.uri, entry.file.etag) in gone])
 
     def unloaded(self, found: Iterable[Found]) -> list[Found]:
         """Return the files that no run has loaded.
@@ -85,29 +98,38 @@ class Ledger:
         done = {key_of(row) for row in self.rows() if row["state"] != DISCOVERED}
         return [item for item in found if (item.file.uri, item.file.etag) not in done]
 
-    def claim(self, entries: Sequence[Entry], run_id: str) -> list[Entry]:
-        """Write file versions down before they are loaded.
+    def claim(self, entries: Sequence[Entry], run_id: str, before: Ledger | None = None) -> list[Entry]:
+        """Write file versions down before they are loaded, and those that are back in their place.
 
         Another run may have found the same files at the same moment. Whoever writes first has named their batch and
         time, and both runs give the rows those: under two, the same row would have two values, by who came first.
 
-        :param entries: to be loaded, from :meth:`plan`.
-        :param run_id: the run that writes.
-        :return: the same entries, each with the batch and time it has in the ledger.
-        """
-        return conflicts.retried(lambda: self._claim(entries, run_id), ops.INGESTED_FILES.name)
+        A version is back where the drop held it when another one had been loaded from there. What was loaded after the
+        drop was listed may have come after it, so where anything was, the next run will tell.
 
-    def _claim(self, entries: Sequence[Entry], run_id: str) -> list[Entry]:
+        :param entries: to be loaded, or replaced, from :meth:`plan`.
+        :param run_id: the run that writes.
+        :param before: the ledger as it was before the drop was listed; without it, nothing is taken for back.
+        :return: the same entries, each as it is in the ledger.
+        """
+        last = newest(before.rows()) if before else {}
+        return conflicts.retried(lambda: self._claim(entries, run_id, last), ops.INGESTED_FILES.name)
+
+    def _claim(self, entries: Sequence[Entry], run_id: str, last: Mapping[str, tuple[datetime, str]]) -> list[Entry]:
         rows = self._reread()
-        known = {key_of(row): row for row in rows}
-        claimed = []
+        known, gone, now = {key_of(row): row for row in rows}, set(ledger_rows.dead(rows)), newest(rows)
+        claimed, changed = [], []
         for entry in entries:
-            row = known.get((entry.file.uri, entry.file.etag))
-            first = {"batch_id": row["batch_id"], "ingested_at": row["ingested_at"], "resumed": True} if row else {}
-            claimed.append(replace(entry, **first))
-        fresh = [entry for entry in claimed if (entry.file.uri, entry.file.etag) not in known]
-        if fresh:
-            self._swap(rows, fresh, run_id)
+            key = entry.file.uri, entry.file.etag
+            found = replace(entry, **(_first(known[key]) if key in known else {}))
+            is_back = key in gone and last.get(key[0]) == now[key[0]]
+            if is_back:
+                found = replace(found, returned_at=after(map(came_at, rows)))
+            if is_back or key not in known:
+                changed.append(found)
+            claimed.append(found)
+        if changed:
+            self._swap(rows, changed, run_id)
         return claimed
 
     def write(self, entries: Sequence[Entry], run_id: str) -> None:
@@ -182,6 +204,12 @@ class Ledger:
         :param moment: when; None for now.
         """
         return ledger_rows.dead(self.rows(moment))
+
+
+def _first(row: Row) -> dict[str, Any]:
+    """Return what whoever wrote a version down first has said of it, by field of its entry."""
+    told = ("batch_id", "ingested_at", "returned_at")
+    return {**{name: row.get(name) for name in told}, "resumed": True}
 
 
 def batch_id(found: Iterable[Found], job: str) -> str:

@@ -102,6 +102,8 @@ def _rebuild(catalog: Catalog, registry: Registry) -> dict[Key, Row]:
     for key, one in held.items():
         row = _row(key, one, registry, loads)
         row["size"] = sizes.get(key, known.get(key, {}).get("size"))
+        # Bronze cannot tell; where nobody can, the next run that finds the file in its place says so again.
+        row["returned_at"] = known.get(key, {}).get("returned_at")
         is_done = _is_done(one, known.get(key), is_whole=one.batch_id in loads.whole)
         wanted[key] = row if is_done or key not in sizes else waiting(row)
     ledger.replace(wanted)

@@ -32,6 +32,7 @@ class Entry:
     :param records: records found in it.
     :param quarantined: records of it that were rejected.
     :param resumed: whether another run has written it down, and may have loaded some of it.
+    :param returned_at: when it was last found in its place again, UTC; None if it never was.
     """
 
     found: Found
@@ -41,6 +42,7 @@ class Entry:
     records: int | None = None
     quarantined: int | None = None
     resumed: bool = False
+    returned_at: datetime | None = None
 
     @property
     def file(self) -> SourceFile:
@@ -66,9 +68,18 @@ def key_of(row: Row) -> Key:
     return row["source_uri"], row["source_etag"]
 
 
+def came_at(row: Row) -> datetime:
+    """Return when a version last came into its place: when it was first seen, or when it was back.
+
+    :param row: the entry as it is stored; by a release that did not know this, too.
+    """
+    came: datetime = row.get("returned_at") or row["ingested_at"]
+    return came
+
+
 def _order(row: Row) -> tuple[datetime, str]:
     """Return what tells which of two versions of a file is the newer."""
-    return row["ingested_at"], row["source_etag"]
+    return came_at(row), row["source_etag"]
 
 
 def after(times: Iterable[datetime]) -> datetime:
@@ -88,12 +99,29 @@ def dead(rows: Collection[Row]) -> list[Key]:
 
     :param rows: every entry as it is stored.
     """
-    newest: dict[str, tuple[datetime, str]] = {}
+    last = newest(rows)
+    return sorted(key_of(row) for row in rows if _order(row) < last.get(row["source_uri"], _order(row)))
+
+
+def returned(rows: Iterable[Row]) -> list[Key]:
+    """Return the file versions that were replaced and then found in their place again, whatever came after.
+
+    :param rows: every entry as it is stored.
+    """
+    return sorted(key_of(row) for row in rows if row.get("returned_at"))
+
+
+def newest(rows: Iterable[Row]) -> dict[str, tuple[datetime, str]]:
+    """Return, for each file, when the newest version that was loaded came into its place, and which one that is.
+
+    :param rows: every entry as it is stored.
+    """
+    found: dict[str, tuple[datetime, str]] = {}
     for row in rows:
         if row["state"] != DISCOVERED:
             uri = row["source_uri"]
-            newest[uri] = max(newest.get(uri, _order(row)), _order(row))
-    return sorted(key_of(row) for row in rows if _order(row) < newest.get(row["source_uri"], _order(row)))
+            found[uri] = max(found.get(uri, _order(row)), _order(row))
+    return found
 
 
 def waiting(row: Row) -> Row:
@@ -125,4 +153,5 @@ def as_row(entry: Entry, run_id: str) -> Row:
         "batch_id": entry.batch_id,
         "ingested_at": entry.ingested_at,
         "run_id": run_id,
+        "returned_at": entry.returned_at,
     }

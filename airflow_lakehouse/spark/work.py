@@ -29,6 +29,7 @@ class Work:
     :param catalog: the same catalog through PyIceberg.
     :param area: URI of a folder of this run's own.
     :param dead: file versions that newer ones have replaced.
+    :param returned: file versions that were replaced once and are, or were, back in their place.
     :param bronze: what there is in bronze; every table is read as of its snapshot in it, however long the run takes.
     :param full: recompute everything from bronze.
     :param privacy: how silver is de-identified; None where it is not.
@@ -42,6 +43,7 @@ class Work:
     catalog: Catalog
     area: str
     dead: Sequence[tuple[str, str]] = ()
+    returned: Sequence[tuple[str, str]] = ()
     bronze: delta.Watermark = field(default_factory=lambda: delta.Watermark({}, delta.digest(())))
     full: bool = False
     privacy: Privacy | None = None
@@ -69,14 +71,22 @@ class Work:
         :param snapshot: an earlier snapshot of it; None for this run's.
         """
         rows = self.read(table) if snapshot is None else self._at(table, snapshot)
-        return rows.join(self._gone(), list(FILE_KEY), "left_anti") if self.dead else rows
+        return rows.join(self._versions(self.dead), list(FILE_KEY), "left_anti") if self.dead else rows
 
     def replaced(self, table: Table) -> DataFrame:
         """Return the other rows: those of file versions that newer ones have replaced.
 
         :param table: the bronze table.
         """
-        return self.read(table).join(self._gone(), list(FILE_KEY), "left_semi")
+        return self.read(table).join(self._versions(self.dead), list(FILE_KEY), "left_semi")
+
+    def moved(self, table: Table) -> DataFrame:
+        """Return the rows of file versions that were replaced, or came back, at any time.
+
+        :param table: the bronze table.
+        """
+        versions = sorted({*self.dead, *self.returned})
+        return self.read(table).join(self._versions(versions), list(FILE_KEY), "left_semi")
 
     def _now(self, table: Table) -> DataFrame:
         return self.spark.table(schema.qualified(table))
@@ -104,11 +114,10 @@ class Work:
         """
         return self.privacy.apply(table, rows, columns) if self.privacy else rows
 
-    def _gone(self) -> DataFrame:
+    def _versions(self, which: Sequence[tuple[str, str]]) -> DataFrame:
         from pyspark.sql import functions as F
 
-        gone = self.spark.createDataFrame(list(self.dead), ", ".join(f"{name} STRING" for name in FILE_KEY))
-        return F.broadcast(gone)
+        return F.broadcast(self.spark.createDataFrame(list(which), ", ".join(f"{name} STRING" for name in FILE_KEY)))
 
     def keep(self, rows: DataFrame, name: str) -> DataFrame:
         """Store rows below this run's folder and return them from there, so that they are computed once.

@@ -21,6 +21,11 @@ INGESTED_FILES: Final = Table(
         Column("quarantined", "long", "Records of the file that were rejected; null until loaded"),
         *LOAD,
         Column("run_id", "string", "Run that wrote this state", required=True),
+        Column(
+            "returned_at",
+            "timestamp",
+            "When this version was in its place again, after another had been loaded from there; null if it never was",
+        ),
     ),
     key=FILE_KEY,
     doc="Derived: bronze is the truth, and this can be rebuilt from it.",

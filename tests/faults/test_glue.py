@@ -37,7 +37,7 @@ def test_a_lost_answer_does_not_cost_the_ledger(s3_faults: S3Faults) -> None:
     for number in range(3):
         ledger, file = Ledger(catalog), SourceFile(f"s3://drop/{number}", "etag", 1)
         s3_faults.lose_responses(times=2, keys="[.]UpdateTable$")
-        pending, done = ledger.plan([Found(file, "fhir", "1")], "job")
+        pending, done, _ = ledger.plan([Found(file, "fhir", "1")], "job")
         assert (len(pending), len(done)) == (1, 0)
         ledger.write([entry.loaded(1, 0) for entry in ledger.claim(pending, f"run-{number}")], f"run-{number}")
         assert s3_faults.counts[LOST] == 2 * (number + 1)

@@ -16,7 +16,17 @@ from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark import batch, discovery, ledger_rows
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
 from airflow_lakehouse.testing.reference import ReferenceLakehouse
-from tests.faults.helpers import SPARK, deletion, ids, load_and_compare, observation, patient, to_bronze, version
+from tests.faults.helpers import (
+    SPARK,
+    deletion,
+    ids,
+    load_and_compare,
+    observation,
+    patient,
+    to_bronze,
+    to_silver,
+    version,
+)
 from tests.spark.helpers import write_lines
 
 if TYPE_CHECKING:
@@ -177,6 +187,21 @@ def test_a_file_that_vanishes_after_it_was_listed(
     run_job("replay_quarantine", JobArguments(drop))
     assert ids(drop, "bronze_fhir_patient", "resource_id") == {"p", "q"}
     assert read_rows(drop, "bronze_quarantine") == []
+
+
+def test_an_older_version_that_is_back(drop: Profile) -> None:
+    """A, B, A under one name: silver says what the file in the drop says, whoever else names its patients meanwhile."""
+    expected, path = ReferenceLakehouse(), Path(drop.raw or "") / "1.ndjson"
+    first = path.read_bytes()
+    load_and_compare(drop, expected)
+    write_lines(path, patient("p", gender="female"), patient("new"))
+    load_and_compare(drop, expected)
+    path.write_bytes(first)
+    result = to_bronze(drop)
+    assert (result.status, result.files["returned"], result.records["read"]) == ("complete", 1, 0)
+    load_and_compare(drop, expected)
+    assert {row["patient_id"]: row["gender"] for row in read_rows(drop, "silver_dim_patient")} == {"p": None, "q": None}
+    assert to_bronze(drop).status == to_silver(drop).status == "unchanged"
 
 
 @pytest.mark.parametrize(("first", "second"), [(0, -2), (2, 0)], ids=["behind", "ahead"])

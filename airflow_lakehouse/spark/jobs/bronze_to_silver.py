@@ -11,6 +11,7 @@ from airflow_lakehouse.exceptions import AuditError, ReconciliationError
 from airflow_lakehouse.spark import (
     conflicts,
     delta,
+    ledger_rows,
     load,
     privacy,
     silver_documents,
@@ -141,7 +142,8 @@ def _catch_up(catalog: Catalog, arguments: JobArguments, moment: AsOf, this: _Pa
     """
     release = this.release
     this.attempts += 1
-    dead = Ledger(catalog).dead_versions(moment)
+    entries = Ledger(catalog).rows(moment)
+    dead, returned = ledger_rows.dead(entries), ledger_rows.returned(entries)
     hidden = privacy.of(arguments.profile)
     there = delta.present(catalog, _all_sources(), dead, hidden.digest if hidden else "", moment)
     # Before the watermarks are read: what is committed in between must count as a conflict.
@@ -161,7 +163,9 @@ def _catch_up(catalog: Catalog, arguments: JobArguments, moment: AsOf, this: _Pa
         full = this.full or arguments.as_of is not None
         full = full or any(seen and seen.privacy != now.privacy for seen, now in stale.values())
         staged = release.standing()
-        work = Work(spark, catalog, area, dead, there, full, hidden, began, release.branch, staged, this.again)
+        work = Work(
+            spark, catalog, area, dead, returned, there, full, hidden, began, release.branch, staged, this.again
+        )
         try:
             outcomes = _refresh(work, {name: pair for name, pair in stale.items() if name not in work.staged})
             release.audit(spark, work.staged, outcomes, marks)

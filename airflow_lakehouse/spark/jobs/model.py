@@ -134,7 +134,8 @@ class JobResult:
     :param run_id: the run.
     :param status: ``complete`` or ``unchanged``.
     :param batch_id: batch that was loaded, if any.
-    :param files: found, loaded, skipped, quarantined (and waiting, for documents not read yet).
+    :param files: found, loaded, skipped, quarantined (and waiting, for documents not read yet; returned, for those
+        of the skipped that are back in their place).
     :param records: read, bronze, quarantine.
     :param tables: table name to rows, added, updated, deleted.
     :param quarantine: reason to count, of this run.

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from airflow_lakehouse.parsing import load_registry
 from airflow_lakehouse.spark import attachments, batch, conflicts, discovery, load
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import create_local_catalog, find_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
@@ -33,25 +33,27 @@ def run(arguments: JobArguments) -> JobResult:
     started = time.monotonic()
     profile = arguments.profile
     registry = load_registry(profile.parsers)
+    # Before the drop is listed: of what is loaded later, a listing does not tell which came first.
+    before = Ledger(find_catalog(profile))
     found = discovery.discover(profile, registry, arguments.scope)
     create_local_catalog(profile)
     catalog = load_pyiceberg(profile)
     load.ensure_tables(catalog, registry.tables.values())
     found += attachments.documents(catalog, profile, registry)
-    pending, done = Ledger(catalog).plan(found, NAME)
-    ready, waiting = _split_ready(pending, registry)
-    result = JobResult(arguments.run_id, files=_file_counts(found, ready, done, waiting))
+    plan = Ledger(catalog).plan(found, NAME)
+    ready, waiting = _split_ready(plan.pending, registry)
+    ready, back = _claim(Ledger(catalog), ready, plan.replaced, arguments.run_id, before)
+    result = JobResult(arguments.run_id, files=_file_counts(found, ready, plan.done, waiting=waiting, returned=back))
     if not ready:
         result.records = {"read": 0, "bronze": 0, "quarantine": 0}
     if ready or attachments.is_due(catalog):
-        ready = Ledger(catalog).claim(ready, arguments.run_id)
         with job_session(profile) as spark:
             if ready:
                 mode = batch.Resumed() if any(entry.resumed for entry in ready) else batch.FirstLoad()
                 work = batch.Batch(spark, catalog, ready, arguments.staging_area, mode)
                 batch.load_batch(work, registry, arguments, result, NAME)
             result.attachments = conflicts.retried(lambda: attachments.extract(spark, catalog, arguments), NAME)
-    else:
+    elif not back:
         result.status = UNCHANGED
     result.seconds["bronze"] = round(time.monotonic() - started, 3)
     return result
@@ -68,8 +70,19 @@ def _split_ready(pending: list[Entry], registry: Registry) -> tuple[list[Entry],
     return ready, waiting
 
 
+def _claim(
+    ledger: Ledger, ready: list[Entry], replaced: list[Entry], run_id: str, before: Ledger
+) -> tuple[list[Entry], list[Entry]]:
+    """Write down what is about to be loaded, and what is back in its place; return both."""
+    if not ready and not replaced:
+        return [], []
+    claimed = ledger.claim([*ready, *replaced], run_id, before)
+    again = zip(claimed[len(ready) :], replaced, strict=True)
+    return claimed[: len(ready)], [entry for entry, was in again if entry.returned_at != was.returned_at]
+
+
 def _file_counts(
-    found: list[discovery.Found], ready: list[Entry], done: list[Entry], waiting: list[Entry]
+    found: list[discovery.Found], ready: list[Entry], done: list[Entry], **more: list[Entry]
 ) -> dict[str, int]:
     counts = {"found": len(found), "loaded": len(ready), "skipped": len(done), "quarantined": 0}
-    return {**counts, "waiting": len(waiting)} if waiting else counts
+    return counts | {name: len(entries) for name, entries in more.items() if entries}

@@ -78,7 +78,8 @@ def _with_rejects(catalog: Catalog, arguments: JobArguments) -> list[Entry]:
             continue
         file = SourceFile(*key, row["size"] or 0, day, row["source_system"], arguments.profile.textract_uri)
         found = discovery.Found(file, row["parser"], row["parser_version"])
-        entries.append(Entry(found, LOADED, row["batch_id"], row["ingested_at"], row["records"], row["quarantined"]))
+        entry = Entry(found, LOADED, row["batch_id"], row["ingested_at"], row["records"], row["quarantined"])
+        entries.append(replace(entry, returned_at=row["returned_at"]))
     return entries
 
 

@@ -32,10 +32,12 @@ class _Version:
     file: DropFile
     tick: int
     loaded: bool = False
+    came: int = 0
+    """When it was last found in its place after another version was loaded from there."""
 
     @property
     def order(self) -> tuple[int, str]:
-        return self.tick, self.file.etag
+        return max(self.tick, self.came), self.file.etag
 
 
 class ReferenceLakehouse:
@@ -67,9 +69,13 @@ class ReferenceLakehouse:
         :param files: the drop as the run found it.
         """
         found = list(files)
+        before = {version.file.uri: version for version in self._live()}
         self.see(found)
         for file in found:
-            self._versions[file.uri, file.etag].loaded = True
+            version = self._versions[file.uri, file.etag]
+            version.loaded = True
+            if version.order < before.get(file.uri, version).order:
+                version.came = self._tick
 
     def _rows(self, versions: Iterable[_Version]) -> Iterator[rules.Row]:
         for version in versions:

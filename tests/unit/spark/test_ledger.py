@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from pyiceberg.catalog import Catalog
 
+    from airflow_lakehouse.spark.ledger_rows import Entry
+
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Catalog:
@@ -97,3 +99,56 @@ def test_a_version_is_dead_once_a_newer_one_is_loaded(catalog: Catalog) -> None:
     assert book.dead_versions() == []
     book.write([entry.loaded(1, 0) for entry in claimed], "run")
     assert Ledger(catalog).dead_versions() == [("file:///drop/a", "a1")]
+
+
+def _load(catalog: Catalog, *names: str) -> list[Entry]:
+    """List a drop and load it, as the job does; return what was replaced, or waited, as the ledger then has it."""
+    book = before = Ledger(catalog)
+    plan = book.plan(_found(*names), "job")
+    claimed = book.claim([*plan.pending, *plan.replaced], "run", before)
+    book.write([entry.loaded(1, 0) for entry in claimed[: len(plan.pending)]], "run")
+    return claimed
+
+
+def test_a_version_that_is_back_is_live(catalog: Catalog) -> None:
+    """A, B, A under one name: the last A is live, under the batch and time it always had; and B when that is back."""
+    (first,) = _load(catalog, "a1")
+    _load(catalog, "a2")
+    (back,) = _load(catalog, "a1")
+    assert Ledger(catalog).dead_versions() == [("file:///drop/a", "a2")]
+    assert (back.batch_id, back.ingested_at, back.state) == (first.batch_id, first.ingested_at, ledger_rows.LOADED)
+    assert ledger_rows.returned(Ledger(catalog).rows()) == [("file:///drop/a", "a1")]
+    assert not Ledger(catalog).plan(_found("a1"), "job").replaced
+    _load(catalog, "a2")
+    assert Ledger(catalog).dead_versions() == [("file:///drop/a", "a1")]
+
+
+def test_a_version_that_was_never_loaded_and_is_back_is_live(catalog: Catalog) -> None:
+    """Written down by a run that was killed, replaced by another version, and there again."""
+    book = Ledger(catalog)
+    book.claim(book.plan(_found("a1"), "job").pending, "killed")
+    _load(catalog, "a2")
+    assert Ledger(catalog).dead_versions() == [("file:///drop/a", "a1")]
+    _load(catalog, "a1")
+    assert Ledger(catalog).dead_versions() == [("file:///drop/a", "a2")]
+
+
+def test_an_old_listing_takes_nothing_back(catalog: Catalog) -> None:
+    """A run that has listed the drop before another one loaded a new version does not take the old one for back."""
+    _load(catalog, "a1")
+    before = Ledger(catalog)
+    _load(catalog, "a2")
+    late = Ledger(catalog)
+    late.claim(late.plan(_found("a1"), "job").replaced, "late", before)
+    assert Ledger(catalog).dead_versions() == [("file:///drop/a", "a1")]
+
+
+def test_what_is_loaded_between_plan_and_claim_stays(catalog: Catalog) -> None:
+    """An old version is back, and a third is loaded by another run before that is written down: the third is live."""
+    _load(catalog, "a1")
+    _load(catalog, "a2")
+    late = Ledger(catalog)
+    plan = late.plan(_found("a1"), "job")
+    _load(catalog, "a3")
+    late.claim(plan.replaced, "late", late)
+    assert Ledger(catalog).dead_versions() == [("file:///drop/a", "a1"), ("file:///drop/a", "a2")]
