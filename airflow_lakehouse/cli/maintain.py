@@ -45,8 +45,9 @@ def _plan(profile: Profile, policy: MaintenancePolicy) -> dict[str, Any]:
     from airflow_lakehouse.spark.catalog import load_pyiceberg
     from airflow_lakehouse.spark.maintenance.survey import survey
 
-    steps = [step.as_dict() for finding in survey(load_pyiceberg(profile), policy) for step in finding.steps]
-    return {"status": "due" if steps else "unchanged", "steps": steps}
+    found = survey(load_pyiceberg(profile), policy)
+    steps = [step for finding in found for step in finding.as_dicts()]
+    return {"status": "due" if any(finding.steps for finding in found) else "unchanged", "steps": steps}
 
 
 def _maintain(profile: Profile, policy: MaintenancePolicy) -> dict[str, Any]:

@@ -42,7 +42,8 @@ class IcebergMaintenanceOperator(IcebergSparkOperator):
         from airflow_lakehouse.spark.maintenance.survey import survey
 
         policy = MaintenancePolicy.from_dict(self.arguments["policy"])
-        steps = [step for finding in survey(load_pyiceberg(profile), policy) for step in finding.steps]
-        for step in steps:
-            self.log.info("%s: %s, since %s", step.table, step.action, step.reason)
-        return bool(steps)
+        found = survey(load_pyiceberg(profile), policy)
+        for step, left_to in ((step, finding.left.get(step)) for finding in found for step in finding.every):
+            which = f"left to the {left_to} of AWS Glue" if left_to else step.action
+            self.log.info("%s: %s, since %s", step.table, which, step.reason)
+        return any(finding.steps for finding in found)

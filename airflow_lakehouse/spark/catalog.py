@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.exceptions import ConfigurationError, TableLostError, TableNotFoundError
 from airflow_lakehouse.profile import CATALOG_NAME
+from airflow_lakehouse.spark import aws_retries
 from airflow_lakehouse.spark.local_warehouse import (
     BUSY_MILLISECONDS,
     check_directory,
@@ -65,12 +66,12 @@ def find_catalog(profile: Profile) -> Catalog | None:
 
 
 def storage_properties(profile: Profile) -> dict[str, str]:
-    """Return how what lies in the warehouse is reached, as PyIceberg's properties; empty for a local one.
+    """Return how what lies in the warehouse is reached, as PyIceberg's properties.
 
     :param profile: the lakehouse.
     """
     region = {"s3.region": profile.region} if profile.region else {}
-    return {**region, **profile.catalog_properties}
+    return {**aws_retries.PYICEBERG, **region, **profile.catalog_properties}
 
 
 def create_local_catalog(profile: Profile) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from airflow_lakehouse.exceptions import LakehouseError
-from airflow_lakehouse.spark import connect_server, jars, sockets
+from airflow_lakehouse.spark import aws_retries, connect_server, jars, sockets
 from airflow_lakehouse.spark.java import find_java
 from airflow_lakehouse.spark.session import EXTENSIONS, sql_conf
 
@@ -96,7 +96,7 @@ def run(directory: Path) -> int:
     """
     token = secrets.token_hex(16)
     port = sockets.free_port()
-    environment = {**os.environ, _TOKEN_VARIABLE: token, "PYSPARK_PYTHON": sys.executable}
+    environment = {**os.environ, **aws_retries.environ(), _TOKEN_VARIABLE: token, "PYSPARK_PYTHON": sys.executable}
     environment["SPARK_HOME"] = str(jars.spark_home())
     server = subprocess.Popen(server_command(port), env=environment, stdin=subprocess.DEVNULL)
     signal.signal(signal.SIGTERM, lambda *_: server.terminate())

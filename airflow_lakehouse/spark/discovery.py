@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, cast
 from airflow_lakehouse.days import as_day
 from airflow_lakehouse.exceptions import InputError, SourceReadError
 from airflow_lakehouse.parsing.model import SourceFile
-from airflow_lakehouse.spark import files
+from airflow_lakehouse.spark import aws_retries, files
 from airflow_lakehouse.spark.scope import Scope
 
 if TYPE_CHECKING:
@@ -155,11 +155,10 @@ def _unreadable(error: OSError) -> None:
 
 
 def _list_remote(raw: str) -> Iterator[tuple[str, str, int, str]]:
-    import boto3
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, _, prefix = raw.removeprefix("s3://").partition("/")
-    pages = boto3.client("s3").get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    pages = aws_retries.s3_client().get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     try:
         for item in (item for page in pages for item in page.get("Contents", ())):
             relative = item["Key"].removeprefix(prefix).lstrip("/")

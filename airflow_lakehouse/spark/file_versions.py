@@ -12,6 +12,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import SourceReadError
+from airflow_lakehouse.spark import aws_retries
 
 if TYPE_CHECKING:
     from typing import BinaryIO
@@ -117,9 +118,7 @@ def _client(endpoint: str) -> Any:
     :param endpoint: of the environment, which boto3 looks at by itself; another one is another client.
     """
     del endpoint
-    import boto3
-
-    return boto3.client("s3")
+    return aws_retries.s3_client()
 
 
 def _unread(uri: str, why: str) -> SourceReadError:

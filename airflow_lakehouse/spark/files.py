@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 from airflow_lakehouse.exceptions import InputError, SourceReadError
+from airflow_lakehouse.spark import aws_retries
 from airflow_lakehouse.spark.file_versions import HashedVersion, S3Version, is_sha256
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def filesystem(uri: str, properties: Mapping[str, str] | None = None) -> tuple[F
     :raises InputError: when the scheme is not known.
     """
     from pyarrow import ArrowInvalid
-    from pyarrow.fs import FileSystem
+    from pyarrow.fs import FileSystem, S3FileSystem
 
     scheme, _, path = uri.partition("://")
     if scheme in ("s3", "s3a") and any(name.startswith(("s3.", "client.")) for name in properties or ()):
@@ -96,6 +97,8 @@ def filesystem(uri: str, properties: Mapping[str, str] | None = None) -> tuple[F
         found, path = FileSystem.from_uri(uri)
     except ArrowInvalid as error:
         raise InputError(f"cannot open {uri!r}", legal="a path, file://... or s3://bucket/prefix") from error
+    if isinstance(found, S3FileSystem) and "?" not in uri:
+        found = S3FileSystem(region=found.region, retry_strategy=aws_retries.arrow_strategy())
     return found, path
 
 

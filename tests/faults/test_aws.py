@@ -59,7 +59,8 @@ def _to_green(aws: AwsLakehouse, tries: int = 1, *layers: str) -> int:
             try:
                 _JOBS[layer](aws.profile)
                 break
-            except LakehouseError:
+            except LakehouseError as error:
+                print(f"{layer} failed: {error} because of {error.__cause__!r}")  # noqa: T201 - told where a test fails
                 failed += 1
     aws.s3.stop()
     aws.glue.stop()
@@ -189,6 +190,21 @@ def test_lost_answers_of_the_catalog(aws: AwsLakehouse) -> None:
     aws.glue.lose_responses(0.5, keys="[.](Update|Create)Table$")
     _to_green(aws, 4, *_BOTH)
     assert aws.glue.counts[LOST] > 3
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("operations", ["[.]UpdateTable$", ""], ids=["commits alone", "everything"])
+@pytest.mark.parametrize("times", [2, 12])
+def test_a_lost_answer_and_then_refusals(aws: AwsLakehouse, operations: str, times: int) -> None:
+    """Row 13: a commit is done, Glue's answer to it lost, and asked again it refuses: no table loses its metadata."""
+    _two_files(aws)
+    to_bronze(aws.profile)
+    aws.drop("fhir/dt=2026-01-16/3.ndjson", patient("r"), observation("o3"))
+    aws.glue.throttle(times=times, after=LOST, keys=operations)
+    aws.glue.lose_responses(times=1, keys="[.]UpdateTable$")
+    _to_green(aws, 2)
+    assert aws.glue.counts[LOST] == 1
+    assert aws.glue.counts[THROTTLED] == times
 
 
 @pytest.mark.thorough

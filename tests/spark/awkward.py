@@ -150,6 +150,9 @@ def _fields() -> dict[str, bytes]:
         b'"effectiveDateTime":"2026-01-03","valueQuantity":{"value":"5"}',
         b'"effectiveDateTime":"2026-01-04","valueString":""',
         b'"effectiveDateTime":"2026-01-05","component":{"a":1}',
+        b'"effectiveDateTime":"0001-01-01T23:00:00+01:00"',
+        b'"effectiveDateTime":"0001-01-01T00:59:59+01:00"',
+        b'"effectiveDateTime":"9999-12-31T01:00:00-14:00"',
     ]
     lines = [b'{"resourceType":"Observation","id":"o%d",%s,%s}' % (no, said, one) for no, one in enumerate(values)]
     return {

@@ -130,6 +130,21 @@ def test_a_table_is_merged_expired_and_cleaned(warehouse: Profile, spark: SparkS
     assert (_maintain(warehouse).status, health_of(_table(warehouse)).snapshots) == ("unchanged", 1)
 
 
+def test_a_table_that_declares_an_order_keeps_it(warehouse: Profile, spark: SparkSession) -> None:
+    """Files that came in any order are one file afterwards whose rows are in the table's own."""
+    _create(spark, 0)
+    spark.sql(f"ALTER TABLE lakehouse.{NAME} WRITE ORDERED BY price DESC")
+    for first in (20, 60, 0, 40):
+        _insert(spark, first)
+    rows = _rows(warehouse)
+    _maintain(warehouse)
+    assert _rows(warehouse) == rows
+    files = [local_path(task.file.file_path) for task in _table(warehouse).scan().plan_files()]
+    prices = [pq.read_table(file, partitioning=None)["price"].to_pylist() for file in files]
+    assert [len(one) > 20 for one in prices] == [True, True]
+    assert all(one == sorted(one, reverse=True) for one in prices)
+
+
 @pytest.mark.parametrize("partitions", ["bucket(2, id)", "dt", "truncate(3, said)"])
 def test_a_rewrite_that_changes_a_row_is_rolled_back(warehouse: Profile, spark: SparkSession, partitions: str) -> None:
     """One value of one row differs: the column is named, and the table is back at what it was."""

@@ -29,19 +29,24 @@ _SCHEMA = (
 )
 _NAMES = [column.split()[0] for column in _SCHEMA.split(", ")]
 
+_LONG = "9" * 64
+"""A version that is longer than any number of Spark."""
+
 
 def _row(rng: random.Random, number: int) -> tuple[Any, ...]:
     day = rng.choice([None, *(datetime(2026, 1, day, tzinfo=UTC) for day in (1, 2))])
     loaded = datetime(2026, 2, rng.choice([1, 2]), tzinfo=UTC)
     id_ = rng.choice([None, *(f"id-{one}" for one in range(40))])
-    version = rng.choice([None, "9", "10", "x"])
+    version = rng.choice([None, "9", "10", "x", 'W/"11"', _LONG])
     system, sha, deleted = rng.choice("ab"), rng.choice("xyz"), rng.random() < 0.1
     flags = rng.choice([[], [], [], ["BAD_META"], ["BAD_META", "UNKNOWN_MODIFIER"]])
     return ("u", "e", number, 0, system, id_, version, day, loaded, sha, deleted, flags)
 
 
-def _is_number(version: str | None) -> bool:
-    return (version or "x").isdigit()
+def _number(version: str | None) -> int:
+    """Return the number a versionId is, or that of an ETag; -1 for none."""
+    bare = (version or "").removeprefix("W/").strip('"')
+    return int(bare) if bare.isdigit() else -1
 
 
 def _expected(rows: list[tuple[Any, ...]]) -> dict[int, str]:
@@ -56,7 +61,7 @@ def _expected(rows: list[tuple[Any, ...]]) -> dict[int, str]:
             held.setdefault((row["source_system"], row["resource_id"]), []).append(row)
     for rivals in held.values():
         for row in rivals:
-            row["at"] = (row["last_updated"] or low, int(row["version_id"]) if _is_number(row["version_id"]) else -1)
+            row["at"] = (row["last_updated"] or low, _number(row["version_id"]))
         for row in rivals:
             there = [one for one in rivals if not (one["deleted"] and one["at"][0] == low)]
             before = [one["at"] for one in there if one["ingested_at"] <= row["ingested_at"]]

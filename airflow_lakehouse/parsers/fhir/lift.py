@@ -29,12 +29,12 @@ STRICT_JSON: Final = {
 
 END: Final = "(?![^.]|[.])"
 """The very end of a text; ``$`` stands before a last line end, too."""
-IN_RANGE: Final = "(?!0000|0001-01-01T.*[+]|9999-12-31T.*-)"
-"""Start of a pattern for times that no offset carries out of the years 1 to 9999."""
 INSTANT: Final = (
-    f"^{IN_RANGE}" + r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})" + END
+    r"^(?!0000)[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?(Z|[+-][0-9]{2}:[0-9]{2})" + END
 )
 """A FHIR instant: date, time to the second and offset (https://hl7.org/fhir/R4/datatypes.html#instant)."""
+_FIRST: Final = "TIMESTAMP '0001-01-01 00:00:00Z'"
+_LAST: Final = "TIMESTAMP '9999-12-31 23:59:59.999999Z'"
 
 _ID: Final = f"^[A-Za-z0-9.-]{{1,64}}{END}"
 _TYPE_NAME: Final = f"^[A-Z][A-Za-z]{{1,63}}{END}"
@@ -90,6 +90,23 @@ def lift(records: DataFrame) -> DataFrame:
     )
 
 
+def as_timestamp(text: str) -> str:
+    """Return the instant of a text that says date, time and offset; null for one that cannot be.
+
+    An offset may carry the first or last day out of the years 1 to 9999, beyond which Python and most engines have no
+    time: that is null, too. A leap second (``23:59:60``), which FHIR allows and no engine has, is the second after it.
+
+    :param text: SQL expression of the text, which matches :data:`INSTANT`.
+    """
+    plain = f"try_cast({text} AS TIMESTAMP)"
+    leap = f"try_cast(overlay({text} PLACING '59' FROM 18) AS TIMESTAMP) + INTERVAL 1 SECOND"
+    return (
+        f"CASE WHEN left({text}, 4) IN ('0001', '9999') THEN"
+        f" CASE WHEN {plain} BETWEEN {_FIRST} AND {_LAST} THEN {plain} END"
+        f" WHEN substr({text}, 18, 2) = '60' THEN {leap} ELSE {plain} END"
+    )
+
+
 def _resource_type() -> Column:
     from pyspark.sql import functions as F
 
@@ -141,8 +158,8 @@ def _target() -> Column:
 def _last_updated() -> Column:
     from pyspark.sql import functions as F
 
-    text = F.coalesce("head.meta.lastUpdated", F.col("attributes").getItem(bundle.DELETED_AT))
-    return F.when(text.rlike(INSTANT), text.try_cast("timestamp"))
+    text = f"coalesce(head.meta.lastUpdated, attributes['{bundle.DELETED_AT}'])"
+    return F.when(F.expr(text).rlike(INSTANT), F.expr(as_timestamp(text)))
 
 
 def _flags() -> Column:

@@ -29,10 +29,10 @@ _log = logging.getLogger(__name__)
 def run(arguments: JobArguments) -> JobResult:
     """Do what is due. Where nothing is, nothing is committed and Spark is not started.
 
-    ``steps`` of the result: what was due, and why. ``tables``: ``rows``; ``files`` and ``bytes`` a reader now opens,
-    deletes included, and ``files_saved`` and ``bytes_saved`` against before; ``snapshots`` and ``snapshots_expired``;
-    and, where something was deleted, ``files_freed`` and ``bytes_freed`` in storage, less what the steps themselves
-    have written there.
+    ``steps`` of the result: what was due, and why; what is left to an optimizer of AWS Glue, with ``left_to``.
+    ``tables``: ``rows``; ``files`` and ``bytes`` a reader now opens, deletes included, and ``files_saved`` and
+    ``bytes_saved`` against before; ``snapshots`` and ``snapshots_expired``; and, where something was deleted,
+    ``files_freed`` and ``bytes_freed`` in storage, less what the steps themselves have written there.
 
     :param arguments: the profile and the policy.
     :raises MaintenanceError: when a rewrite changed what a table says.
@@ -40,9 +40,10 @@ def run(arguments: JobArguments) -> JobResult:
     """
     started = time.monotonic()
     catalog = load_pyiceberg(arguments.profile)
-    due = [finding for finding in survey(catalog, arguments.policy) if finding.steps]
+    found = survey(catalog, arguments.policy)
+    due = [finding for finding in found if finding.steps]
     result = JobResult(arguments.run_id, status="complete" if due else UNCHANGED)
-    result.steps = [step.as_dict() for finding in due for step in finding.steps]
+    result.steps = [step for finding in found for step in finding.as_dicts()]
     if due:
         with job_session(arguments.profile) as spark:
             for finding in due:

@@ -7,6 +7,7 @@ health     what a table costs its readers, from Iceberg metadata
 history    its snapshots, and which of them somebody still needs
 storage    what lies below its location, and what of it nothing names
 policy     when something is due: thresholds, each with its default
+optimizers which steps AWS Glue does by itself
 plan       health, history and policy to ordered steps, each with its reason
 procedures a step as a CALL of Iceberg's Spark procedures
 verify     the rows before and after a rewrite; back to what was where they differ

@@ -54,6 +54,7 @@ class TableHealth:
     :param spare_manifests: how many of them could be one with another, by their bytes.
     :param metadata_bytes: what a reader fetches before the first data file: metadata file, manifest list, manifests.
     :param last_compaction: when data files were last merged, as far as the history goes back; None for never.
+    :param is_sorted: whether the table declares an order for its rows.
     :param orphans: what nothing names; None where storage was not listed.
     """
 
@@ -75,6 +76,7 @@ class TableHealth:
     spare_manifests: int = 0
     metadata_bytes: int = 0
     last_compaction: datetime | None = None
+    is_sorted: bool = False
     orphans: Orphans | None = None
 
     @property
@@ -126,7 +128,8 @@ def health_of(table: IcebergTable, *, orphans: Orphans | None = None) -> TableHe
         return empty
     files = _Files(table, snapshot)
     counts = {**files.data(), **files.deletes(), **files.manifests(), "snapshots": len(table.snapshots())}
-    return replace(empty, **counts, last_compaction=_last_compaction(table, snapshot))
+    is_sorted = not table.sort_order().is_unsorted
+    return replace(empty, **counts, last_compaction=_last_compaction(table, snapshot), is_sorted=is_sorted)
 
 
 class _Files:

@@ -33,6 +33,8 @@ class Step:
     :param reason: why it is due, with the threshold.
     :param options: of the procedure, by name.
     :param snapshots: ids that go, oldest first, for :data:`EXPIRE` alone.
+    :param is_sorted: whether rows are put into the order the table declares, for :data:`COMPACT` alone: files that are
+        merely put together lose it, and readers open all of them for what lay in one.
     """
 
     table: str
@@ -40,6 +42,7 @@ class Step:
     reason: str
     options: tuple[tuple[str, str], ...] = ()
     snapshots: tuple[int, ...] = field(default=(), repr=False)
+    is_sorted: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """Return the step as JSON values; of the snapshots, how many."""
@@ -75,7 +78,14 @@ def plan_table(
     }
     options = {COMPACT: _compaction_options(health, policy), DELETES: _ALL_DELETES}
     return tuple(
-        Step(health.identifier, action, reason, options.get(action, ()), going if action == EXPIRE else ())
+        Step(
+            health.identifier,
+            action,
+            reason,
+            options.get(action, ()),
+            snapshots=going if action == EXPIRE else (),
+            is_sorted=health.is_sorted and action == COMPACT,
+        )
         for action in ORDER
         if (reason := reasons[action])
     )

@@ -58,7 +58,7 @@ def statement(step: Step, older_than: datetime | None = None) -> str:
     :param step: what to do.
     :param older_than: for removing orphans: files written later stay, UTC.
     """
-    given = [f"table => '{step.table}'"]
+    given = [f"table => '{step.table}'", *(["strategy => 'sort'"] if step.is_sorted else [])]
     if step.options:
         words = ", ".join(f"'{word}'" for option in step.options for word in option)
         given.append(f"options => map({words})")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.exceptions import TableNotFoundError
 from airflow_lakehouse.spark.catalog import table_identifiers
 from airflow_lakehouse.spark.maintenance.health import TableHealth, health_of
 from airflow_lakehouse.spark.maintenance.history import history_of, needed_by_consumers
-from airflow_lakehouse.spark.maintenance.plan import Step, plan_table
+from airflow_lakehouse.spark.maintenance.optimizers import left_to_glue
+from airflow_lakehouse.spark.maintenance.plan import ORDER, Step, plan_table
 from airflow_lakehouse.spark.maintenance.storage import orphans_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as IcebergTable
 
@@ -25,10 +28,24 @@ class Finding:
 
     :param health: its state.
     :param steps: what is due, in order.
+    :param left: what would be due, did not an optimizer of Glue's do it: step to the type of optimizer.
     """
 
     health: TableHealth
     steps: tuple[Step, ...]
+    left: Mapping[Step, str] = field(default_factory=dict)
+
+    @property
+    def every(self) -> list[Step]:
+        """The steps, those that are left to Glue among them, in order."""
+        return sorted((*self.steps, *self.left), key=lambda step: ORDER.index(step.action))
+
+    def as_dicts(self) -> list[dict[str, Any]]:
+        """Return the steps as JSON values, in order; of those that are left to Glue, ``left_to`` says to what."""
+        return [{**step.as_dict(), **self._left_to(step)} for step in self.every]
+
+    def _left_to(self, step: Step) -> dict[str, str]:
+        return {"left_to": f"AWS Glue, {self.left[step]}"} if step in self.left else {}
 
 
 def warehouse_health(catalog: Catalog, orphan_days: float | None = None) -> list[TableHealth]:
@@ -54,11 +71,13 @@ def survey(catalog: Catalog, policy: MaintenancePolicy) -> list[Finding]:
     if absent:
         raise TableNotFoundError(f"table {absent[0]!r} does not exist", legal=", ".join(tables) or "none yet")
     needed = needed_by_consumers(tables)
-    return [
-        Finding(health, plan_table(health, history_of(table), needed[identifier], policy))
-        for identifier, table in wanted.items()
-        for health in (_health(table, tables, policy.orphan_days),)
-    ]
+    findings = []
+    for identifier, table in wanted.items():
+        health = _health(table, tables, policy.orphan_days)
+        due = plan_table(health, history_of(table), needed[identifier], policy)
+        left = left_to_glue(catalog, due)
+        findings.append(Finding(health, tuple(step for step in due if step not in left), left))
+    return findings
 
 
 def _load(catalog: Catalog) -> dict[str, IcebergTable]:

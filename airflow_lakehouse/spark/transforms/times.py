@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.parsers.fhir.lift import END, IN_RANGE
+from airflow_lakehouse.parsers.fhir.lift import END, as_timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,8 +22,8 @@ _DAY: Final = f"{_YEAR}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])"
 _DAY_LENGTH: Final = 10
 _OFFSET_LENGTH: Final = 6
 _OFFSET: Final = "(?:Z|[+-](?:0[0-9]|1[0-4]):[0-5][0-9])"
-_CLOCK: Final = "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]"
-_FULL: Final = f"^{IN_RANGE}{_DAY}{_CLOCK}([.][0-9]+)?{_OFFSET}{END}"
+_CLOCK: Final = "T(?:[01][0-9]|2[0-3]):[0-5][0-9]:(?:[0-5][0-9]|60)"
+_FULL: Final = f"^{_DAY}{_CLOCK}([.][0-9]+)?{_OFFSET}{END}"
 _FIRST: Final = "TIMESTAMP '0001-01-01 00:00:00Z'"
 _LAST: Final = "TIMESTAMP '9999-12-31 23:59:59.999Z'"
 
@@ -31,15 +31,12 @@ _LAST: Final = "TIMESTAMP '9999-12-31 23:59:59.999Z'"
 def instant(text: str) -> str:
     """Return the instant of a dateTime: midnight UTC for a whole day; null for a partial or impossible one.
 
-    An offset may carry the first or last day out of the years 1 to 9999, beyond which Python and most engines have no
-    time: that is null, too.
-
     :param text: SQL expression of the text.
     """
     return (
         f"CASE WHEN length({text}) = {_DAY_LENGTH} THEN CASE WHEN {text} RLIKE '^{_DAY}{END}'"
         f" THEN try_cast({text} || 'T00:00:00Z' AS TIMESTAMP) END"
-        f" WHEN {text} RLIKE '{_FULL}' THEN try_cast({text} AS TIMESTAMP) END"
+        f" WHEN {text} RLIKE '{_FULL}' THEN {as_timestamp(text)} END"
     )
 
 

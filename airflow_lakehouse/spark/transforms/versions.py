@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from airflow_lakehouse.parsers.fhir.lift import END
 from airflow_lakehouse.parsers.fhir.reasons import UNKNOWN_MODIFIER
 from airflow_lakehouse.tables import bronze
 
@@ -19,8 +20,16 @@ SUPERSEDED: Final = "superseded"
 EXCLUDED: Final = "excluded"
 CLASS: Final = "_class"
 
-VERSION_NUMBER: Final = "CASE WHEN version_id RLIKE '^[0-9]{1,38}$' THEN try_cast(version_id AS DECIMAL(38,0)) END"
-"""versionId as a number; as text, version 10 would sort before version 9."""
+_DIGITS: Final = 64
+"""As many as a versionId may have (https://hl7.org/fhir/R4/datatypes.html#id); no number of Spark has."""
+VERSION_NUMBER: Final = (
+    f"CASE WHEN version_id RLIKE '^(?:W/)?\"?[0-9]{{1,{_DIGITS}}}\"?{END}'"
+    f" THEN lpad(translate(version_id, 'W/\"', ''), {_DIGITS}, '0') END"
+)
+"""versionId as a number, filled up with zeros: as it is, version 10 would sort before version 9.
+
+Some servers write it as the ETag it also is, ``W/"3"``; that counts as 3.
+"""
 
 
 def newest_first(keep: Keep) -> list[Column]:

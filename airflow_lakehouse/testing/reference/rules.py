@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _LOWEST: Final = datetime(1, 1, 1, tzinfo=UTC)
 _INSTANT: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_LEAP: Final = re.compile(r"(?<=T\d\d:\d\d:)60")
+_NUMBER: Final = re.compile(r'(?:W/)?"?([0-9]{1,64})"?')
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 _NAMED: Final = re.compile(r"(?:[^?#]*/)?([A-Z][A-Za-z]+)/([^/?#| ]+)(?:/_history/[^/?#| ]+)?")
 _LOINC: Final = "http://loinc.org"
@@ -43,9 +45,9 @@ class Row:
     @property
     def place(self) -> Place:
         """Where its own time and version put it."""
-        number = self.record.version_id
-        is_number = isinstance(number, str) and re.fullmatch(r"[0-9]{1,38}", number)
-        return instant(self.record.last_updated) or _LOWEST, int(number) if number and is_number else -1
+        sent = self.record.version_id
+        number = _NUMBER.fullmatch(sent) if isinstance(sent, str) else None
+        return instant(self.record.last_updated) or _LOWEST, int(number[1]) if number else -1
 
     @property
     def tie(self) -> tuple[Any, ...]:
@@ -66,7 +68,10 @@ def instant(text: Any, *, days: bool = False) -> datetime | None:
         if days and _DAY.fullmatch(text):
             day = date.fromisoformat(text)
             return datetime(day.year, day.month, day.day, tzinfo=UTC)
-        return datetime.fromisoformat(text).astimezone(UTC) if _INSTANT.fullmatch(text) else None
+        if not _INSTANT.fullmatch(text):
+            return None
+        second, leaps = _LEAP.subn("59", text)
+        return datetime.fromisoformat(second).astimezone(UTC) + timedelta(seconds=leaps)
     except (ValueError, OverflowError):
         return None
 

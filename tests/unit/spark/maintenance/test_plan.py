@@ -198,6 +198,7 @@ def test_statements_name_what_goes() -> None:
         "CALL lakehouse.system.rewrite_data_files(table => 'silver.silver_dim_patient',"
         " options => map('min-input-files', '5', 'remove-dangling-deletes', 'true'))"
     )
+    assert "strategy => 'sort', options" in statement(replace(compact, is_sorted=True))
     assert statement(expire) == (
         "CALL lakehouse.system.expire_snapshots(table => 'silver.silver_dim_patient',"
         " older_than => TIMESTAMP '1970-01-01 00:00:00', snapshot_ids => array(1, 2))"
