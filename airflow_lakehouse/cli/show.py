@@ -5,7 +5,16 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from airflow_lakehouse.cli.warehouse import add_as_of, add_warehouse, finite, plain, positive, print_json, profile_of
+from airflow_lakehouse.cli.warehouse import (
+    add_as_of,
+    add_warehouse,
+    finite,
+    note_release,
+    plain,
+    positive,
+    print_json,
+    profile_of,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -32,12 +41,22 @@ def run(options: argparse.Namespace) -> int:
 
     :param options: the parsed options.
     """
-    rows = read_rows(profile_of(options), options.table, options.limit, options.as_of)
+    profile = profile_of(options)
+    rows = read_rows(profile, options.table, options.limit, options.as_of)
+    if options.as_of is None:
+        _note_release(profile, options.table)
     if options.json:
         print_json([finite(row) for row in rows])
     else:
         sys.stdout.write(as_text(rows))
     return 0
+
+
+def _note_release(profile: Profile, name: str) -> None:
+    from airflow_lakehouse.spark.catalog import load_pyiceberg, named
+
+    catalog = load_pyiceberg(profile)
+    note_release(catalog, [named(catalog, name)])
 
 
 def read_rows(profile: Profile, name: str, limit: int | None = None, as_of: str | None = None) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from airflow_lakehouse.cli.warehouse import add_as_of, add_warehouse, print_json, profile_of
+from airflow_lakehouse.cli.warehouse import add_as_of, add_warehouse, note_release, print_json, profile_of
 
 if TYPE_CHECKING:
     import argparse
@@ -32,7 +32,11 @@ def run(options: argparse.Namespace) -> int:
 
     :param options: the parsed options.
     """
-    rows = list_tables(profile_of(options), options.as_of)
+    from airflow_lakehouse.spark.catalog import load_pyiceberg
+
+    profile = profile_of(options)
+    rows = list_tables(profile, options.as_of)
+    note_release(load_pyiceberg(profile))
     if options.json:
         print_json(rows)
         return 0

@@ -9,10 +9,15 @@ import sys
 from base64 import b64encode
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.days import FORMS
 from airflow_lakehouse.profile import Profile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from pyiceberg.catalog import Catalog
 
 
 def add_warehouse(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +45,25 @@ def add_days(parser: argparse.ArgumentParser, what: str) -> None:
     :param what: it limits.
     """
     parser.add_argument("--dt", metavar=FORMS, help=f"{what}: one, or from FIRST to LAST; either may be left out")
+
+
+def note_release(catalog: Catalog, names: Iterable[str] | None = None) -> None:
+    """Say on standard error that tables are as another release left them: their columns may be called otherwise.
+
+    :param catalog: the catalog.
+    :param names: identifiers of the tables that are looked at; None for all.
+    """
+    from airflow_lakehouse import tables
+    from airflow_lakehouse.spark.evolve import behind
+
+    looked_at = None if names is None else set(names)
+    declared = [table for table in tables.ALL if looked_at is None or table.identifier in looked_at]
+    for plan in behind(catalog, declared):
+        told = "; ".join([*map(str, plan.changes), *(f"{one.name} {one.reason}" for one in plan.refused)])
+        sys.stderr.write(
+            f"note: {plan.identifier} is as another release left it ({told}); the first job of this release brings it"
+            " up to date, and 'lakehouse plan' shows how\n"
+        )
 
 
 def profile_of(options: argparse.Namespace) -> Profile:

@@ -9,12 +9,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.exceptions import TableContractError
+from airflow_lakehouse.exceptions import ConfigurationError, TableContractError
 from airflow_lakehouse.spark import conflicts
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.spark.create import create_table, iceberg_schema
 from airflow_lakehouse.spark.evolve import columns, partitions, settings
-from airflow_lakehouse.spark.evolve.changes import ADD, Change, Draft, TablePlan
+from airflow_lakehouse.spark.evolve.changes import ADD, RENAME, Change, Draft, TablePlan
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,6 +34,31 @@ def plan_tables(catalog: Catalog | None, tables: Iterable[Table]) -> list[TableP
     :param tables: declared tables.
     """
     return [plan for _, _, plan in _drafts(catalog, tables)]
+
+
+def behind(catalog: Catalog, tables: Iterable[Table]) -> list[TablePlan]:
+    """Return the plans of tables that are as another release left them, and that the next job will change.
+
+    :param catalog: the catalog.
+    :param tables: declared tables; those that are not there yet are not behind.
+    """
+    return [plan for plan in plan_tables(catalog, tables) if plan.exists and (plan.changes or plan.refused)]
+
+
+def check_current(catalog: Catalog, table: Table) -> None:
+    """Refuse a table that does not have every declared column yet, to who reads it by its names and may not change it.
+
+    :param catalog: the catalog.
+    :param table: declared table; one that is not there is fine.
+    :raises ConfigurationError: when a column is missing, or has another name.
+    """
+    for plan in behind(catalog, [table]):
+        renamed = [change for change in plan.changes if change.kind in (ADD, RENAME)]
+        if renamed:
+            raise ConfigurationError(
+                f"{plan.identifier} is as another release left it ({'; '.join(map(str, renamed))})",
+                remedy="run any job of this release first, such as 'lakehouse run'; 'lakehouse plan' shows what changes",
+            )
 
 
 def evolve(catalog: Catalog, tables: Iterable[Table]) -> list[TablePlan]:

@@ -13,8 +13,9 @@ from airflow_lakehouse import tables
 from airflow_lakehouse.cli import main
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.load import ensure_tables
-from airflow_lakehouse.tables import ALL, Column, silver
+from airflow_lakehouse.tables import ALL, Column, bronze, silver
 
 if TYPE_CHECKING:
     import pytest
@@ -81,6 +82,42 @@ def test_the_plan_is_what_happens(
         f"{len(ALL)} tables: 0 to create, 1 to change, {len(ALL) - 1} as declared, 0 refused",
     ]
     assert _files(warehouse) == before
+
+
+def test_who_only_reads_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before the first job of a release that renames: old names, and a note that says so; afterwards, none."""
+    warehouse = os.fspath(tmp_path)
+    create_local_catalog(Profile(warehouse))
+    ensure_tables(load_pyiceberg(Profile(warehouse)))
+    town = Column("town", "string", "Town", earlier_names=("city",))
+    _release(monkeypatch, city=town)
+    note = "note: silver.silver_dim_patient is as another release left it (rename town: was city)"
+    for command in (["tables", "--json"], ["show", "silver_dim_patient", "--json"]):
+        assert main([*command, "--warehouse", warehouse]) == 0
+        told = capsys.readouterr()
+        assert note in told.err
+        json.loads(told.out)
+    assert main(["show", "silver_fct_condition", "--warehouse", warehouse]) == 0
+    assert "note" not in capsys.readouterr().err
+    evolve(load_pyiceberg(Profile(warehouse)), tables.ALL)
+    for command in (["tables"], ["show", "silver_dim_patient"]):
+        assert main([*command, "--warehouse", warehouse]) == 0
+        assert "note" not in capsys.readouterr().err
+
+
+def test_who_reads_by_names_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A table whose columns were called otherwise: what to do, and no traceback of a name that is not there."""
+    create_local_catalog(Profile(os.fspath(tmp_path)))
+    ensure_tables(load_pyiceberg(Profile(os.fspath(tmp_path))))
+    code = Column("code", "string", "Why", earlier_names=("reason",))
+    renamed = tuple(code if one.name == "reason" else one for one in bronze.QUARANTINE.columns)
+    monkeypatch.setattr(bronze, "QUARANTINE", replace(bronze.QUARANTINE, columns=renamed))
+    assert main(["quarantine", "--warehouse", os.fspath(tmp_path)]) == 2
+    assert "run any job of this release first" in capsys.readouterr().err
 
 
 def test_what_is_refused_ends_with_3(
