@@ -57,7 +57,7 @@ def check_current(catalog: Catalog, table: Table) -> None:
         if renamed:
             raise ConfigurationError(
                 f"{plan.identifier} is as another release left it ({'; '.join(map(str, renamed))})",
-                remedy="run any job of this release first, such as 'lakehouse run'; 'lakehouse plan' shows what changes",
+                remedy="run any job of this release first, as 'lakehouse run' is; 'lakehouse plan' tells what changes",
             )
 
 
