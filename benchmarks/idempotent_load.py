@@ -97,7 +97,9 @@ def _spark_seconds(spark: SparkSession, folder: Path, who: str, table: Table, *,
     return time.monotonic() - started
 
 
-def _dlt_python(scratch: Path) -> Path:
+def _dlt_python(scratch: Path, given: str = "") -> Path:
+    if given:
+        return Path(given)
     environment = scratch / "dlt"
     subprocess.run([sys.executable, "-m", "venv", environment], check=True)
     python = environment / "bin" / "python"
@@ -121,17 +123,18 @@ def _dlt_seconds(python: Path, profile: Profile, folder: Path, name: str, *, fil
     return float(done.stdout.split()[-1])
 
 
-def measure(count: int, repeats: int, scratch: Path) -> dict[str, Any]:
+def measure(count: int, repeats: int, scratch: Path, dlt_python: str = "") -> dict[str, Any]:
     """Load the same rows with each of them, in turns.
 
     :param count: rows that are loaded; ten times as many are there in the filled table.
     :param repeats: how often; medians are told.
     :param scratch: folder of its own.
+    :param dlt_python: interpreter of an environment with dlt; empty to make one.
     """
     profile = Profile(str(scratch / "warehouse"))
     create_local_catalog(profile)
     _write(scratch, count)
-    python = _dlt_python(scratch)
+    python = _dlt_python(scratch, dlt_python)
     catalog = load_pyiceberg(profile)
     told: dict[str, Any] = {"rows": count, "repeats": repeats}
     with connect_server.hold_server() as server, open_session(profile, server.remote) as spark:
@@ -158,9 +161,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--dlt", default="", metavar="PYTHON", help="interpreter of an environment that has dlt")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        print(json.dumps(measure(options.rows, options.repeats, Path(folder)), indent=1))
+        print(json.dumps(measure(options.rows, options.repeats, Path(folder), options.dlt), indent=1))
 
 
 if __name__ == "__main__":

@@ -67,6 +67,13 @@ class AwsShape:
         ).close()
         bucket = f"lakehouse-{uuid.uuid4().hex[:12]}"
         boto3.client("s3").create_bucket(Bucket=bucket)
+        return self.in_bucket(bucket)
+
+    def in_bucket(self, bucket: str) -> Profile:
+        """Return the profile of the lakehouse in a bucket, as it is reached from here.
+
+        :param bucket: one that :meth:`lakehouse` has made, before these servers or others.
+        """
         addresses = {"s3.endpoint": self.s3.endpoint, "glue.endpoint": self.glue.endpoint}
         return Profile(
             f"s3://{bucket}/warehouse",
