@@ -15,6 +15,10 @@ order         the order in which a person reads a page
 assemble      lines of words to blocks
 pages         one page: text layer or OCR, and why
 limits        what a document may cost
+formats       what a document is, by its first bytes
+images        images as documents
+inspection    what a document is, without reading it
+preflight     what an engine takes, asked before anything is paid for
 child         the bounded process that opens documents
 reader        driving that process: ``read_document``
 textract_json blocks as Textract's JSON, and back

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import uuid
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 PAGE: Final = "PAGE"
 LINE: Final = "LINE"
@@ -22,8 +22,7 @@ OCR: Final = "ocr"
 _NAMESPACE: Final = uuid.UUID("6f1a3c52-5d6e-5b0c-9a53-0a1f6a3f2b11").bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """One block of a page. Coordinates are 0 to 1 of the upright page, from its top left corner.
 
     :param id: the same for the same document, engine, page, type and place, so that reading again gives the same.

@@ -11,14 +11,16 @@ import json
 import os
 import signal
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import SetupError
 from airflow_lakehouse.ocr.engine import resolve_engine
+from airflow_lakehouse.ocr.formats import PDF, format_of_file
+from airflow_lakehouse.ocr.images import ImageDocument
 from airflow_lakehouse.ocr.limits import Limits
-from airflow_lakehouse.ocr.pages import Document, read_page
+from airflow_lakehouse.ocr.pages import Document, is_born_digital, read_page
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +33,10 @@ ENCRYPTED: Final = "ENCRYPTED"
 """The document needs a password."""
 CORRUPT_PDF: Final = "CORRUPT_PDF"
 """PDFium cannot open the document."""
+CORRUPT_IMAGE: Final = "CORRUPT_IMAGE"
+"""The image cannot be opened, though its first bytes are right."""
+WRONG_PASSWORD: Final = "WRONG_PASSWORD"  # noqa: S105 - a code
+"""The document needs a password, and the one that was given does not open it."""
 XFA_FORM: Final = "XFA_FORM"
 """A dynamic XFA form: the file holds no pages, only a notice to open it elsewhere."""
 NO_PAGES: Final = "NO_PAGES"
@@ -43,12 +49,24 @@ _ALARM_SLACK: Final = 90.0
 _ERROR_PASSWORD: Final = 4
 _ERROR_SECURITY: Final = 5
 _XFA_DYNAMIC: Final = 2
+_XFA_STATIC: Final = 3
+
+READ: Final = "read"
+INSPECT: Final = "inspect"
+"""What a request asks for: the pages, or what the document is."""
 
 
 class _Rejected(Exception):  # noqa: N818 - not an error: an outcome
     def __init__(self, reason: str, detail: str, pages: int = 0) -> None:
         self.reason, self.detail, self.pages = reason, detail, pages
         super().__init__(reason)
+
+
+@dataclass(frozen=True)
+class _Opened:
+    pdf: pdfium.PdfDocument | ImageDocument
+    needed_password: bool = False
+    is_xfa: bool = False
 
 
 def main() -> None:
@@ -107,11 +125,24 @@ def _limit_memory(memory_bytes: int) -> None:
 
 def _read(request: dict[str, Any], limits: Limits, engine: OcrEngine | None) -> Iterator[dict[str, Any]]:
     try:
-        pdf = _open(Path(request["path"]), limits)
+        opened = _open(Path(request["path"]), request.get("password"))
+        if request["do"] == INSPECT:
+            yield from _inspect(opened, born_digital=request["born_digital"])
+            return
+        yield from _pages(opened, request, limits, engine)
     except _Rejected as rejected:
         yield {"event": "rejected", "reason": rejected.reason, "detail": rejected.detail, "pages": rejected.pages}
         return
+    yield {"event": "end"}
+
+
+def _pages(
+    opened: _Opened, request: dict[str, Any], limits: Limits, engine: OcrEngine | None
+) -> Iterator[dict[str, Any]]:
+    pdf = opened.pdf
     try:
+        if len(pdf) > limits.max_pages:
+            raise _Rejected(TOO_MANY_PAGES, f"{len(pdf)} pages, {limits.max_pages} are allowed", len(pdf))
         yield {"event": "opened", "pages": len(pdf)}
         document = Document(pdf, request["doc_sha256"], engine, limits, request["ocr_left"])
         wanted = set(request["skip"])
@@ -119,32 +150,81 @@ def _read(request: dict[str, Any], limits: Limits, engine: OcrEngine | None) -> 
             if number in wanted:
                 continue
             read = read_page(document, number)
-            blocks = [asdict(block) for block in read.blocks]
+            blocks = [block._asdict() for block in read.blocks]
             yield {"event": "page", "result": asdict(read.result), "blocks": blocks}
+    finally:
+        pdf.close()
+
+
+def _inspect(opened: _Opened, *, born_digital: bool) -> Iterator[dict[str, Any]]:
+    pdf = opened.pdf
+    try:
+        yield {"event": "opened", "pages": len(pdf), "needed_password": opened.needed_password, "is_xfa": opened.is_xfa}
+        sizes = pdf.sizes() if isinstance(pdf, ImageDocument) else (_size(pdf, place) for place in range(len(pdf)))
+        for number, size in enumerate(sizes, 1):
+            trusted = born_digital and not isinstance(pdf, ImageDocument) and is_born_digital(pdf, number)
+            yield {"event": "measured", "page": number, "size": size, "born_digital": trusted}
+    except OSError as error:  # A TIFF whose later frames are broken.
+        raise _Rejected(CORRUPT_IMAGE, f"the image cannot be read ({type(error).__name__})") from None
     finally:
         pdf.close()
     yield {"event": "end"}
 
 
-def _open(path: Path, limits: Limits) -> pdfium.PdfDocument:
+def _size(pdf: pdfium.PdfDocument, place: int) -> tuple[float, float]:
     import pypdfium2 as pdfium
 
     try:
+        width, height = pdf.get_page_size(place)
+    except pdfium.PdfiumError:
+        return (0.0, 0.0)
+    return (width, height)
+
+
+def _open(path: Path, password: str | None) -> _Opened:
+    if format_of_file(path) == PDF:
+        return _open_pdf(path, password)
+    try:
+        return _Opened(ImageDocument(path))
+    except Exception as error:  # noqa: BLE001 - Pillow's readers raise whatever a broken file leads them to
+        raise _Rejected(CORRUPT_IMAGE, f"the image cannot be opened ({type(error).__name__})") from None
+
+
+def _open_pdf(path: Path, password: str | None) -> _Opened:
+    import pypdfium2 as pdfium
+
+    needed = False
+    try:
         pdf = pdfium.PdfDocument(path)
     except pdfium.PdfiumError as error:
-        # By code: PDFium's own words for an unsupported filter are "Success".
-        if error.err_code in (_ERROR_PASSWORD, _ERROR_SECURITY):
-            raise _Rejected(ENCRYPTED, "the document needs a password") from None
-        raise _Rejected(CORRUPT_PDF, f"PDFium cannot open it (error {error.err_code})") from None
+        needed = _is_encrypted(error)
+        if not needed:
+            # By code: PDFium's own words for an unsupported filter are "Success".
+            raise _Rejected(CORRUPT_PDF, f"PDFium cannot open it (error {error.err_code})") from None
+        pdf = _open_with(path, password)
     pages = len(pdf)
-    if pdf.get_formtype() == _XFA_DYNAMIC:
+    form = pdf.get_formtype()
+    if form == _XFA_DYNAMIC:
         raise _Rejected(XFA_FORM, "a dynamic XFA form holds no pages to read; print it to PDF", pages)
     if pages == 0:
         raise _Rejected(NO_PAGES, "the document has no page")
-    if pages > limits.max_pages:
-        raise _Rejected(TOO_MANY_PAGES, f"{pages} pages, {limits.max_pages} are allowed", pages)
     pdf.init_forms()
-    return pdf
+    return _Opened(pdf, needed, form == _XFA_STATIC)
+
+
+def _open_with(path: Path, password: str | None) -> pdfium.PdfDocument:
+    import pypdfium2 as pdfium
+
+    if password is None:
+        raise _Rejected(ENCRYPTED, "the document needs a password")
+    try:
+        return pdfium.PdfDocument(path, password=password)
+    except (pdfium.PdfiumError, ValueError):
+        raise _Rejected(WRONG_PASSWORD, "the document needs a password, and not the one that was given") from None
+
+
+def _is_encrypted(error: pdfium.PdfiumError) -> bool:
+    return error.err_code in (_ERROR_PASSWORD, _ERROR_SECURITY)
 
 
 if __name__ == "__main__":

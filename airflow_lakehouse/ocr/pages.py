@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pypdfium2 as pdfium
     from numpy.typing import NDArray
 
+    from airflow_lakehouse.ocr.images import ImageDocument
     from airflow_lakehouse.ocr.limits import Limits
     from airflow_lakehouse.ocr.model import OcrEngine
 
@@ -58,7 +59,7 @@ class Document:
     :param ocr_left: pages that may still be read by OCR; None for no bound.
     """
 
-    pdf: pdfium.PdfDocument
+    pdf: pdfium.PdfDocument | ImageDocument
     doc_sha256: str
     engine: OcrEngine | None
     limits: Limits
@@ -76,7 +77,7 @@ def read_page(document: Document, number: int) -> PageRead:
 
     started = time.perf_counter()
     try:
-        page = _load(document, number)
+        page = _load(document.pdf, number)
     except pdfium.PdfiumError:
         return PageRead(PageResult(number, blocks.FAILED, PAGE_LOAD_FAILED))
     displayed = text_layer.Displayed.of(page)
@@ -96,16 +97,35 @@ def read_page(document: Document, number: int) -> PageRead:
     return PageRead(replace(read.result, n_blocks=len(read.blocks), seconds=seconds), read.blocks)
 
 
-def _load(document: Document, number: int) -> pdfium.PdfPage:
+def is_born_digital(pdf: pdfium.PdfDocument, number: int) -> bool:
+    """Tell whether a page needs no OCR: its own text can be believed.
+
+    :param pdf: the open document.
+    :param number: 1-based page.
+    """
+    try:
+        page = _load(pdf, number)
+    except Exception:  # noqa: BLE001 - whatever is wrong with the page, its text cannot be taken for it
+        return False
+    try:
+        layer = text_layer.read(page, text_layer.Displayed.of(page))
+        return bool(layer.lines) and trust.judge(layer.facts) == trust.TRUSTED
+    except Exception:  # noqa: BLE001 - as above
+        return False
+    finally:
+        page.close()
+
+
+def _load(pdf: pdfium.PdfDocument | ImageDocument, number: int) -> pdfium.PdfPage:
     """Load a page with its form fields and annotations drawn in: what a person filled in is text too."""
-    page = document.pdf[number - 1]
-    if document.pdf.formenv is None or not _has_annotations(page):
+    page = pdf[number - 1]
+    if pdf.formenv is None or not _has_annotations(page):
         return page
     from pypdfium2 import raw
 
     if raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY) == raw.FLATTEN_SUCCESS:
         page.close()
-        page = document.pdf[number - 1]
+        page = pdf[number - 1]
     return page
 
 

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from airflow_lakehouse.exceptions import OcrError, SetupError
 from airflow_lakehouse.ocr import blocks as kinds
 from airflow_lakehouse.ocr.blocks import Block, PageRead, PageResult
+from airflow_lakehouse.ocr.child import READ
 from airflow_lakehouse.ocr.engine import engine_version
+from airflow_lakehouse.ocr.formats import MAGIC, MAGIC_WITHIN, format_of_file
 from airflow_lakehouse.ocr.limits import Limits
 
 if TYPE_CHECKING:
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 EMPTY_FILE: Final = "EMPTY_FILE"
 """The file has no bytes."""
 NOT_A_PDF: Final = "NOT_A_PDF"
-"""No ``%PDF-`` within the first 1,024 bytes."""
+"""No ``%PDF-`` within the first 1,024 bytes, and no PNG, JPEG or TIFF."""
 TOO_LARGE: Final = "TOO_LARGE"
 """The file has more bytes than the limit."""
 ENGINE_CRASHED: Final = "ENGINE_CRASHED"
@@ -35,12 +37,11 @@ ENGINE_CRASHED: Final = "ENGINE_CRASHED"
 TIMEOUT: Final = "TIMEOUT"
 """It took longer than the limit."""
 
-MAGIC: Final = b"%PDF-"
-MAGIC_WITHIN: Final = 1024
+NOT_A_DOCUMENT: Final = f"no {MAGIC.decode()} within the first {MAGIC_WITHIN} bytes, and no PNG, JPEG or TIFF"
 DOCUMENT_OK: Final = "ok"
 REJECTED: Final = "rejected"
 
-_STARTUP_SECONDS: Final = 60.0
+STARTUP_SECONDS: Final = 60.0
 """On top of a page's time for the first one: a new process imports onnxruntime and loads its models."""
 _MOST_THREADS: Final = 4
 """More gain little on one page, and every stack counts against the address space."""
@@ -83,7 +84,7 @@ class DocumentResult:
         return sum(result.status == status for result in self.results)
 
 
-class _Gone(Exception):  # noqa: N818 - an outcome the reader handles, never raised to callers
+class Gone(Exception):  # noqa: N818 - an outcome the reader handles, never raised to callers
     """The process is no more, or was ended; carries the reason code."""
 
     def __init__(self, reason: str) -> None:
@@ -142,7 +143,13 @@ class Worker:
             process.kill()
 
     def read(
-        self, path: Path, doc_sha256: str, *, done: Collection[PageResult] = (), on_page: OnPage | None = None
+        self,
+        path: Path,
+        doc_sha256: str,
+        *,
+        done: Collection[PageResult] = (),
+        on_page: OnPage | None = None,
+        password: str | None = None,
     ) -> DocumentResult:
         """Read a document; never raises for what is in it.
 
@@ -150,6 +157,7 @@ class Worker:
         :param doc_sha256: hex sha256 of its bytes.
         :param done: results of pages that need not be read again.
         :param on_page: called with each page as it is read; without it the result holds them.
+        :param password: opens the document, where it needs one.
         :raises OcrError: when :meth:`stop` was called.
         :raises SetupError: when the engine cannot start on this machine.
         """
@@ -158,7 +166,8 @@ class Worker:
         if rejected:
             result.status, (result.reason, result.detail) = REJECTED, rejected
             return result
-        reading = _Reading(self, path, result, {page.page: page for page in done}, on_page or _keep(result))
+        found = {page.page: page for page in done}
+        reading = _Reading(self, path, result, found, on_page or _keep(result), password)
         try:
             reading.run()
         except BaseException:
@@ -171,7 +180,7 @@ class Worker:
         """Send a request, to a new process where there is none.
 
         :param values: the request.
-        :raises _Gone: when the process is lost.
+        :raises Gone: when the process is lost.
         :raises OcrError: when :meth:`stop` was called.
         """
         if self._is_stopped:
@@ -188,13 +197,13 @@ class Worker:
             self._process.stdin.flush()
         except BrokenPipeError:
             self.close()
-            raise _Gone(ENGINE_CRASHED) from None
+            raise Gone(ENGINE_CRASHED) from None
 
     def event(self, deadline: float) -> dict[str, Any]:
         """Return the next event.
 
         :param deadline: monotonic time at which the process is ended instead.
-        :raises _Gone: when there is none.
+        :raises Gone: when there is none.
         """
         assert self._process is not None
         assert self._process.stdout is not None
@@ -206,11 +215,11 @@ class Worker:
                 left = deadline - time.monotonic()
                 if left <= 0 or not selector.select(left):
                     self.close()
-                    raise _Gone(TIMEOUT)
+                    raise Gone(TIMEOUT)
                 chunk = os.read(descriptor, 1 << 20)
                 if not chunk:
                     self.close()
-                    raise _Gone(ENGINE_CRASHED)
+                    raise Gone(ENGINE_CRASHED)
                 chunks.append(chunk)
         line, _, self._buffer = b"".join(chunks).partition(b"\n")
         event: dict[str, Any] = json.loads(line)
@@ -226,6 +235,7 @@ class _Reading:
     result: DocumentResult
     found: dict[int, PageResult]
     on_page: OnPage
+    password: str | None = field(default=None, repr=False)
     kills: int = 0
 
     def run(self) -> None:
@@ -235,7 +245,7 @@ class _Reading:
             try:
                 self._once(ends)
                 break
-            except _Gone as gone:
+            except Gone as gone:
                 reason = gone.reason
                 self.kills += 1
                 if not self.result.pages and self.kills > 1:
@@ -263,14 +273,16 @@ class _Reading:
         used = sum(page.method == kinds.OCR for page in self.found.values())
         self.worker.request(
             {
+                "do": READ,
                 "path": str(self.path),
+                "password": self.password,
                 "doc_sha256": self.result.doc_id,
                 "first_page": self._next(),
                 "skip": sorted(self.found),
                 "ocr_left": None if limits.ocr_pages is None else max(0, limits.ocr_pages - used),
             }
         )
-        extra = _STARTUP_SECONDS
+        extra = STARTUP_SECONDS
         while True:
             event = self.worker.event(min(ends, time.monotonic() + limits.page_seconds + extra))
             if event["event"] == "end":
@@ -341,10 +353,7 @@ def preflight(path: Path, limits: Limits) -> tuple[str, str] | None:
         return EMPTY_FILE, "the file has no bytes"
     if size > limits.max_bytes:
         return TOO_LARGE, f"{size} bytes, {limits.max_bytes} are allowed"
-    with path.open("rb") as stream:
-        if MAGIC not in stream.read(MAGIC_WITHIN):
-            return NOT_A_PDF, f"no %PDF- within the first {MAGIC_WITHIN} bytes"
-    return None
+    return None if format_of_file(path) else (NOT_A_PDF, NOT_A_DOCUMENT)
 
 
 def sha256_of(path: Path) -> str:
@@ -357,7 +366,12 @@ def sha256_of(path: Path) -> str:
 
 
 def read_document(
-    data: Path | str | bytes, *, engine: str = "local", limits: Limits | None = None, on_page: OnPage | None = None
+    data: Path | str | bytes,
+    *,
+    engine: str = "local",
+    limits: Limits | None = None,
+    on_page: OnPage | None = None,
+    password: str | None = None,
 ) -> DocumentResult:
     """Read one document in a process of its own.
 
@@ -365,13 +379,14 @@ def read_document(
     :param engine: ``local`` or ``none``.
     :param limits: bounds.
     :param on_page: called with each page as it is read; without it the result holds them.
+    :param password: opens the document, where it needs one.
     :raises OcrError: when the engine is not known.
     :raises SetupError: when what it needs is not installed.
     """
     with tempfile.TemporaryDirectory(prefix="lakehouse-ocr-") as folder, Worker(engine, limits) as worker:
         if isinstance(data, bytes):
-            path = Path(folder) / "document.pdf"
+            path = Path(folder) / "document"
             path.write_bytes(data)
         else:
             path = Path(data)
-        return worker.read(path, sha256_of(path), on_page=on_page)
+        return worker.read(path, sha256_of(path), on_page=on_page, password=password)

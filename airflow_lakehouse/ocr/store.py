@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from airflow_lakehouse.ocr import blocks as kinds
 from airflow_lakehouse.ocr.engine import engine_version
 from airflow_lakehouse.ocr.folder import Folder, local_copy, open_folder
+from airflow_lakehouse.ocr.formats import format_of
 from airflow_lakehouse.ocr.limits import Limits
-from airflow_lakehouse.ocr.reader import MAGIC, MAGIC_WITHIN, Worker, sha256_of
+from airflow_lakehouse.ocr.reader import Worker, sha256_of
 from airflow_lakehouse.ocr.results import (
     Manifest,
     Pointer,
@@ -129,7 +130,7 @@ def is_document(name: str, head: bytes) -> bool:
     :param name: its name or URI.
     :param head: its first bytes.
     """
-    return MAGIC in head[:MAGIC_WITHIN] or name.lower().endswith(".pdf")
+    return format_of(head) is not None or name.lower().endswith(".pdf")
 
 
 def read_batch(  # noqa: PLR0913 - everything but the documents is an option

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.ocr.reader import MAGIC, MAGIC_WITHIN, NOT_A_PDF
+from airflow_lakehouse.ocr.formats import MAGIC, MAGIC_WITHIN
+from airflow_lakehouse.ocr.reader import NOT_A_PDF
 from airflow_lakehouse.parsers.fhir.lift import STRICT_JSON
 from airflow_lakehouse.tables import bronze
 
