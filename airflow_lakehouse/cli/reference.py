@@ -45,12 +45,12 @@ _REASONS: Final = (
     (
         "Pages",
         "`reason` in `bronze_docs_pages`, of a page that is `blank` or `failed`; `ENGINE_CRASHED` and `TIMEOUT` too.",
-        ("ocr.pages",),
+        ("ocr.pages", "ocr.flatten"),
     ),
     (
         "Pages: why that method",
         "`method_reason` in `bronze_docs_pages`.",
-        ("ocr.trust",),
+        ("ocr.trust", "ocr.flatten"),
     ),
     (
         "Collisions of observations",

@@ -21,7 +21,10 @@ inspection    what a document is, without reading it
 preflight     what an engine takes, asked before anything is paid for
 child         the bounded process that opens documents
 reader        driving that process: ``read_document``
-textract_json blocks as Textract's JSON, and back
+flatten       Textract's responses to pages of blocks
+flatten_page  one page of them
+tables        tables that go on over the end of a page
+textract_json blocks as Textract's JSON, and back: how results are stored
 folder        files on this machine or in S3
 results       where results are stored
 store         ``read_batch``: many documents, each content read once

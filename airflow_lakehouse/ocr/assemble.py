@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.ocr import blocks
-from airflow_lakehouse.ocr.blocks import Block, block_id
-from airflow_lakehouse.ocr.geometry import Quad, box_of, skew, turn_needed, turn_quad, turned_size, unslanted
-from airflow_lakehouse.ocr.order import reading_order
+from airflow_lakehouse.ocr.blocks import Block, BlockNames
+from airflow_lakehouse.ocr.geometry import Quad, box_of, skew, straightened, turn_needed, turn_quad, turned_size
+from airflow_lakehouse.ocr.order import is_right_to_left, reading_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,28 +21,18 @@ if TYPE_CHECKING:
 class Frame:
     """The page that lines were found on.
 
-    :param doc_sha256: hex sha256 of the document.
+    :param names: of its blocks.
     :param page: 1-based.
-    :param engine: what read it.
     :param source: where its confidence comes from.
     :param width: in the units of the lines.
     :param height: in the units of the lines.
     """
 
-    doc_sha256: str
+    names: BlockNames
     page: int
-    engine: str
     source: str
     width: float
     height: float
-
-    def id(self, block_type: str, ordinal: int) -> str:
-        """Return the identifier of a block of this page.
-
-        :param block_type: its type.
-        :param ordinal: its place among those.
-        """
-        return block_id(self.doc_sha256, self.engine, self.page, block_type, ordinal)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +62,8 @@ def assemble(lines: Sequence[Line], frame: Frame) -> Assembled:
         return turn_quad(quad, rotation, frame.width, frame.height)
 
     quads = [upright(line.quad) for line in lines]
-    slant = skew(quads)
-    order = reading_order([unslanted(quad, slant) for quad in quads], right_to_left=is_right_to_left(lines))
-    page = Block(frame.id(blocks.PAGE, 0), blocks.PAGE, frame.page)
+    order = reading_order(straightened(quads, skew(quads)), right_to_left=is_right_to_left(line.text for line in lines))
+    page = Block(frame.names.of(blocks.PAGE, 0), blocks.PAGE, frame.page)
     line_blocks: list[Block] = []
     word_blocks: list[Block] = []
     for place, index in enumerate(order, 1):
@@ -89,19 +77,6 @@ def assemble(lines: Sequence[Line], frame: Frame) -> Assembled:
     return Assembled((page, *line_blocks, *word_blocks), rotation, mean)
 
 
-def is_right_to_left(lines: Sequence[Line]) -> bool:
-    """Tell whether most letters of a page are of a script that runs to the left.
-
-    :param lines: its lines.
-    """
-    balance = 0
-    for line in lines:
-        for character in line.text[:200]:
-            kind = unicodedata.bidirectional(character)
-            balance += (kind in ("R", "AL")) - (kind == "L")
-    return balance > 0
-
-
 def _block(
     frame: Frame, at: tuple[str, int], read: tuple[str, float], where: tuple[Quad, tuple[float, float]], parent: str
 ) -> Block:
@@ -109,7 +84,7 @@ def _block(
     points = [(_unit(x / width), _unit(y / height)) for x, y in quad]
     box = box_of(points)
     return Block(
-        id=frame.id(block_type, ordinal),
+        id=frame.names.of(block_type, ordinal),
         block_type=block_type,
         page=frame.page,
         text=text,
@@ -121,6 +96,7 @@ def _block(
         height=round(box.height, 6),
         polygon=tuple(value for point in points for value in point),
         parent_id=parent,
+        parent_ids=(parent,),
         reading_order=ordinal,
     )
 

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 PAGE: Final = "PAGE"
 LINE: Final = "LINE"
 WORD: Final = "WORD"
+TABLE: Final = "TABLE"
+CELL: Final = "CELL"
+MERGED_CELL: Final = "MERGED_CELL"
+KEY_VALUE_SET: Final = "KEY_VALUE_SET"
+SELECTION_ELEMENT: Final = "SELECTION_ELEMENT"
+QUERY: Final = "QUERY"
+
+KEY: Final = "KEY"
+VALUE: Final = "VALUE"
+"""Entity types of key-value sets."""
+SELECTED: Final = "SELECTED"
+NOT_SELECTED: Final = "NOT_SELECTED"
 
 OK: Final = "ok"
 BLANK: Final = "blank"
@@ -19,29 +30,35 @@ STATUSES: Final = (OK, BLANK, FAILED)
 TEXT_LAYER: Final = "text_layer"
 OCR: Final = "ocr"
 
-_NAMESPACE: Final = uuid.UUID("6f1a3c52-5d6e-5b0c-9a53-0a1f6a3f2b11").bytes
-
 
 class Block(NamedTuple):
     """One block of a page. Coordinates are 0 to 1 of the upright page, from its top left corner.
 
     :param id: the same for the same document, engine, page, type and place, so that reading again gives the same.
-    :param block_type: ``PAGE``, ``LINE``, ``WORD``; other Textract types pass through.
+    :param block_type: ``PAGE``, ``LINE``, ``WORD`` and Textract's other types; one that is not known passes through.
     :param page: 1-based.
-    :param text: text of the block; None for a page.
+    :param text: text of the block; of a cell, key or value, that of its words; None for a page.
     :param confidence: 0 to 100; None for a page.
     :param confidence_source: ``text_layer``, ``ocr`` or ``textract``.
-    :param left: left edge.
+    :param left: left edge; None, as the other coordinates, where the block has no place, as a question has none.
     :param top: top edge.
     :param width: width of the bounding box.
     :param height: height of the bounding box.
     :param polygon: x1, y1, x2, y2, ... beginning at the text's own top left.
-    :param parent_id: block this one lies in.
+    :param parent_id: block this one lies in: of a word its line, of a cell its table, of a value its key.
     :param reading_order: 1-based, counted within the block type; None for a page.
     :param row_index: 1-based table row.
     :param column_index: 1-based table column.
     :param row_span: rows a cell covers.
     :param column_span: columns a cell covers.
+    :param parent_ids: every block this one lies in or belongs to, :attr:`parent_id` first; a word in a table has its
+        line, its cell and perhaps a value.
+    :param entity_types: what a cell, table or key-value set is: ``KEY``, ``VALUE``, ``COLUMN_HEADER`` ...
+    :param text_type: ``PRINTED`` or ``HANDWRITING``.
+    :param selection_status: ``SELECTED`` or ``NOT_SELECTED``, of a box to tick and what it is the value of.
+    :param key_text: key of a value, question of an answer.
+    :param key_alias: alias of the question.
+    :param continues_id: table of the page before, of which this table is the rest.
     """
 
     id: str
@@ -50,10 +67,10 @@ class Block(NamedTuple):
     text: str | None = None
     confidence: float | None = None
     confidence_source: str | None = None
-    left: float = 0.0
-    top: float = 0.0
-    width: float = 1.0
-    height: float = 1.0
+    left: float | None = 0.0
+    top: float | None = 0.0
+    width: float | None = 1.0
+    height: float | None = 1.0
     polygon: tuple[float, ...] = (0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 1.0)
     parent_id: str | None = None
     reading_order: int | None = None
@@ -61,6 +78,13 @@ class Block(NamedTuple):
     column_index: int | None = None
     row_span: int | None = None
     column_span: int | None = None
+    parent_ids: tuple[str, ...] = ()
+    entity_types: tuple[str, ...] = ()
+    text_type: str | None = None
+    selection_status: str | None = None
+    key_text: str | None = None
+    key_alias: str | None = None
+    continues_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +104,7 @@ class PageResult:
     :param engine: what read the page.
     :param engine_version: its version.
     :param seconds: time it took.
+    :param job_id: job of the service that read it; None for local engines.
     """
 
     page: int
@@ -95,6 +120,7 @@ class PageResult:
     engine: str | None = None
     engine_version: str | None = None
     seconds: float | None = None
+    job_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +135,39 @@ class PageRead:
     blocks: tuple[Block, ...] = ()
 
 
-def block_id(doc_sha256: str, engine: str, page: int, block_type: str, ordinal: int) -> str:
-    """Return the identifier of a block.
+class BlockNames:
+    """Identifiers of the blocks of one page.
 
-    Textract's own are random: a second reading would add every row again.
+    Textract's own are random: a second reading would add every row again. These are UUIDs of version 8 (RFC 9562, 5.8):
+    a hash of document, engine, page and type, and in the last twelve digits the place among the blocks of that type.
 
     :param doc_sha256: hex sha256 of the document.
     :param engine: what read the page.
     :param page: 1-based page.
-    :param block_type: type of the block.
-    :param ordinal: place among the blocks of that type on the page.
     """
-    name = f"{doc_sha256}/{engine}/{page}/{block_type}/{ordinal}".encode()
-    # What uuid.uuid5 does, without building an object for each of a page's thousand blocks.
-    digest = bytearray(hashlib.sha1(_NAMESPACE + name, usedforsecurity=False).digest()[:16])
-    digest[6] = digest[6] & 0x0F | 0x50
-    digest[8] = digest[8] & 0x3F | 0x80
-    text = digest.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+    def __init__(self, doc_sha256: str, engine: str, page: int) -> None:
+        self._page = f"{doc_sha256}/{engine}/{page}/"
+        self._kinds: dict[str, str] = {}
+
+    def of(self, block_type: str, ordinal: int) -> str:
+        """Return the identifier of a block.
+
+        :param block_type: its type.
+        :param ordinal: its place among those.
+        """
+        return f"{self._kinds.get(block_type) or self._kind(block_type)}{ordinal:012x}"
+
+    def count(self, block_type: str, number: int) -> list[str]:
+        """Return the identifiers of the first blocks of a type, from the place 1.
+
+        :param block_type: their type.
+        :param number: how many.
+        """
+        kind = self._kind(block_type)
+        return [f"{kind}{ordinal:012x}" for ordinal in range(1, number + 1)]
+
+    def _kind(self, block_type: str) -> str:
+        text = hashlib.sha256((self._page + block_type).encode()).hexdigest()
+        self._kinds[block_type] = f"{text[:8]}-{text[8:12]}-8{text[12:15]}-a{text[15:18]}-"
+        return self._kinds[block_type]

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 LOCAL: Final = "local"
 NONE: Final = "none"
 
-RECIPE: Final = "1"
+RECIPE: Final = "2"
 """Raised when the same page would give other blocks; results of another recipe are not reused."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 Point = tuple[float, float]
 Quad = tuple[Point, Point, Point, Point]
 """Corners in text order: the text's top left, top right, bottom right, bottom left."""
+
+STRAIGHT: Final = 0.05
+"""Degrees of slant that move a line by less than a tenth of its height over the width of a page."""
 
 
 class Box(NamedTuple):
@@ -188,11 +191,13 @@ def skew(quads: Sequence[Quad]) -> float:
     return sorted(angles)[len(angles) // 2] if angles else 0.0
 
 
-def unslanted(quad: Quad, degrees: float) -> Box:
-    """Return the box a quad would have if the page were not slanted.
+def straightened(quads: Sequence[Quad], degrees: float) -> list[Box]:
+    """Return the boxes quads would have if the page were not slanted.
 
-    :param quad: the line.
+    :param quads: the lines.
     :param degrees: the page's :func:`skew`.
     """
+    if abs(degrees) < STRAIGHT:
+        return [box_of(quad) for quad in quads]
     sine, cosine = math.sin(math.radians(-degrees)), math.cos(math.radians(-degrees))
-    return box_of((x * cosine - y * sine, x * sine + y * cosine) for x, y in quad)
+    return [box_of([(x * cosine - y * sine, x * sine + y * cosine) for x, y in quad]) for quad in quads]

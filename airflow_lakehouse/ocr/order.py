@@ -7,13 +7,14 @@ begins the next. A table is not columns of running text: its cells are short, an
 
 from __future__ import annotations
 
+import unicodedata
 from statistics import median
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.ocr.geometry import Box
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 _BINS: Final = 256
 _COLUMN_LINES: Final = 3
@@ -34,6 +35,22 @@ def reading_order(boxes: Sequence[Box], *, right_to_left: bool = False) -> list[
     if right_to_left:
         boxes = [Box(-box.right, box.top, -box.left, box.bottom) for box in boxes]
     return _order(list(range(len(boxes))), boxes, _DEPTH)
+
+
+def is_right_to_left(lines: Iterable[str]) -> bool:
+    """Tell whether most letters of a page are of a script that runs to the left.
+
+    :param lines: its lines.
+    """
+    balance = 0
+    for line in lines:
+        if line.isascii():
+            balance -= len(line)
+            continue
+        for character in line[:200]:
+            kind = unicodedata.bidirectional(character)
+            balance += (kind in ("R", "AL")) - (kind == "L")
+    return balance > 0
 
 
 def rows(indices: Sequence[int], boxes: Sequence[Box]) -> list[list[int]]:
@@ -132,8 +149,8 @@ def _are_columns(indices: list[int], boxes: Sequence[Box], gutter: float) -> boo
     sides: dict[int, list[Box]] = {-1: [], 0: [], 1: []}
     for i in indices:
         sides[_side(boxes[i], gutter)].append(boxes[i])
-    if len(sides[0]) > _CROSSING * len(indices):
-        return False
+        if len(sides[0]) > _CROSSING * len(indices):
+            return False
     for side in (-1, 1):
         if len(sides[side]) < _COLUMN_LINES:
             return False

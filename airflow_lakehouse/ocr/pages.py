@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_lakehouse.exceptions import SetupError
 from airflow_lakehouse.ocr import blocks, text_layer, trust
 from airflow_lakehouse.ocr.assemble import Assembled, Frame, assemble
-from airflow_lakehouse.ocr.blocks import PageRead, PageResult
+from airflow_lakehouse.ocr.blocks import BlockNames, PageRead, PageResult
 from airflow_lakehouse.ocr.engine import text_layer_version
 from airflow_lakehouse.ocr.geometry import turned_size
 
@@ -64,6 +64,16 @@ class Document:
     engine: OcrEngine | None
     limits: Limits
     ocr_left: int | None = None
+
+    def frame(self, page: int, engine: str, source: str, size: tuple[float, float]) -> Frame:
+        """Return the page that an engine has found lines on.
+
+        :param page: 1-based.
+        :param engine: what read it.
+        :param source: where its confidence comes from.
+        :param size: width and height, in the units of the lines.
+        """
+        return Frame(BlockNames(self.doc_sha256, engine, page), page, source, *size)
 
 
 def read_page(document: Document, number: int) -> PageRead:
@@ -139,9 +149,7 @@ def _read(document: Document, page: pdfium.PdfPage, displayed: text_layer.Displa
     layer = text_layer.read(page, displayed)
     verdict = trust.judge(layer.facts)
     if verdict == trust.TRUSTED and layer.lines:
-        frame = Frame(
-            document.doc_sha256, base.page, text_layer.NAME, blocks.TEXT_LAYER, displayed.width, displayed.height
-        )
+        frame = document.frame(base.page, text_layer.NAME, blocks.TEXT_LAYER, (displayed.width, displayed.height))
         result = replace(
             base,
             method=blocks.TEXT_LAYER,
@@ -175,14 +183,12 @@ def _read_image(
     if not lines:
         return _blank(document, replace(base, reason=NO_TEXT_FOUND))
     height, width = image.shape[:2]
-    return _with_blocks(
-        base, assemble(lines, Frame(document.doc_sha256, base.page, engine.name, blocks.OCR, width, height))
-    )
+    return _with_blocks(base, assemble(lines, document.frame(base.page, engine.name, blocks.OCR, (width, height))))
 
 
 def _blank(document: Document, base: PageResult) -> PageRead:
     name = base.engine or text_layer.NAME
-    frame = Frame(document.doc_sha256, base.page, name, blocks.OCR, 1, 1)
+    frame = document.frame(base.page, name, blocks.OCR, (1, 1))
     result = replace(base, status=blocks.BLANK, engine=name, engine_version=base.engine_version or text_layer_version())
     return PageRead(result, assemble([], frame).blocks)
 

@@ -308,7 +308,8 @@ class _Reading:
 
 
 def _block(values: dict[str, Any]) -> Block:
-    return Block(**{**values, "polygon": tuple(values["polygon"])})
+    lists = {name: tuple(values[name]) for name in ("polygon", "parent_ids", "entity_types")}
+    return Block(**{**values, **lists})
 
 
 def _keep(result: DocumentResult) -> OnPage:

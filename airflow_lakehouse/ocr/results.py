@@ -162,7 +162,7 @@ def read_blocks(folder: Folder, result: str, page: PageResult) -> list[Block]:
         raise OcrError(
             f"page {page.page} of OCR result {result} is missing", remedy="delete that folder and read the drop again"
         )
-    return textract_json.from_json(json.loads(data)["Blocks"], page=page.page)
+    return textract_json.from_json(json.loads(data)["Blocks"])
 
 
 @dataclass

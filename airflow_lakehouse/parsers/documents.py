@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 from airflow_lakehouse.ocr.folder import Folder, open_folder
 from airflow_lakehouse.ocr.results import Manifest, Pointer, read_blocks, read_manifest, read_pointer
 from airflow_lakehouse.ocr.store import is_document
+from airflow_lakehouse.ocr.tables import TableChain
 from airflow_lakehouse.parsing.hookspecs import hookimpl
 from airflow_lakehouse.parsing.model import Rejected, Row
 from airflow_lakehouse.tables import bronze
@@ -32,7 +33,7 @@ class DocumentsParser:
     """PDFs, as blocks and pages."""
 
     name = "documents"
-    version = "1"
+    version = "2"
     tables: tuple[Table, ...] = (bronze.DOCS_TEXT, bronze.DOCS_PAGES)
 
     def claims(self, file: SourceFile, head: bytes) -> bool:
@@ -61,9 +62,10 @@ class DocumentsParser:
             raw = stream.read() if file.size <= _KEPT_BYTES else None
             yield Rejected(0, manifest.reason or "", manifest.detail, raw)
             return
+        tables = TableChain()
         for page in manifest.results:
             yield Row(bronze.DOCS_PAGES.name, page.page, _page(manifest, page))
-            for block in read_blocks(folder, pointer.result, page):
+            for block in tables.link(read_blocks(folder, pointer.result, page)):
                 yield Row(bronze.DOCS_TEXT.name, page.page, _block(manifest, page, block))
 
 
@@ -110,7 +112,7 @@ def _block(manifest: Manifest, page: PageResult, block: Block) -> dict[str, Any]
         "top": block.top,
         "width": block.width,
         "height": block.height,
-        "polygon": list(block.polygon),
+        "polygon": list(block.polygon) or None,
         "parent_id": block.parent_id,
         "row_index": block.row_index,
         "column_index": block.column_index,
@@ -118,7 +120,14 @@ def _block(manifest: Manifest, page: PageResult, block: Block) -> dict[str, Any]
         "column_span": block.column_span,
         "engine": page.engine or manifest.engine,
         "engine_version": page.engine_version or manifest.engine_version,
-        "job_id": None,
+        "job_id": page.job_id,
+        "parent_ids": list(block.parent_ids),
+        "entity_types": list(block.entity_types),
+        "text_type": block.text_type,
+        "selection_status": block.selection_status,
+        "key_text": block.key_text,
+        "key_alias": block.key_alias,
+        "continues_id": block.continues_id,
     }
 
 

@@ -85,9 +85,11 @@ BLOCK: Final = (
         "Block identifier; the same document read by the same engine gives the same",
         required=True,
     ),
-    Column("block_type", "string", "PAGE, LINE, WORD, and later TABLE, CELL, KEY_VALUE_SET ...", required=True),
-    Column("reading_order", "int", "1-based place in the order a person reads the page"),
-    Column("text", "string", "Text of the block"),
+    Column(
+        "block_type", "string", "PAGE, LINE, WORD, TABLE, CELL, KEY_VALUE_SET and what else Textract has", required=True
+    ),
+    Column("reading_order", "int", "1-based place, among blocks of its type, in the order a person reads the page"),
+    Column("text", "string", "Text of the block; of cells, keys and values that of their words, which have rows too"),
     Column("confidence", "double", "0 to 100; null for pages"),
     Column("confidence_source", "string", "What gave the confidence: text_layer, ocr or textract"),
     Column("left", "double", "Left edge, 0 to 1 of the upright page"),
@@ -95,7 +97,7 @@ BLOCK: Final = (
     Column("width", "double", "Width, 0 to 1 of the upright page"),
     Column("height", "double", "Height, 0 to 1 of the upright page"),
     Column("polygon", "array<double>", "x1, y1, x2, y2, ... in text order, 0 to 1 of the upright page"),
-    Column("parent_id", "string", "Block this one lies in; null for pages"),
+    Column("parent_id", "string", "Block this one belongs to: of a word its line, of a cell its table; null for pages"),
     Column("row_index", "int", "1-based table row"),
     Column("column_index", "int", "1-based table column"),
     Column("row_span", "int", "Rows the cell covers"),
@@ -103,6 +105,15 @@ BLOCK: Final = (
     Column("engine", "string", "What read the page: text_layer, rapidocr, textract ...", required=True),
     Column("engine_version", "string", "Version of that engine", required=True),
     Column("job_id", "string", "Textract job; null for local engines"),
+    Column(
+        "parent_ids", "array<string>", "Every block this one lies in, parent_id first; a word may lie in a cell, too"
+    ),
+    Column("entity_types", "array<string>", "KEY, VALUE, COLUMN_HEADER ... of key-value sets, cells and tables"),
+    Column("text_type", "string", "PRINTED or HANDWRITING"),
+    Column("selection_status", "string", "SELECTED or NOT_SELECTED: of a box to tick, and of what it is the value of"),
+    Column("key_text", "string", "Key of a form value, question of an answer"),
+    Column("key_alias", "string", "Alias of the question"),
+    Column("continues_id", "string", "Table at the end of the page before, of which this table is the rest"),
 )
 DOC_ID: Final = Column("doc_id", "string", "Hex sha256 of the document", required=True)
 PAGE: Final = Column("page", "int", "1-based page", required=True)

@@ -20,32 +20,26 @@ def _line(text: str, box: Box) -> Line:
 
 
 def _frame(width: float = 100, height: float = 200) -> Frame:
-    return Frame(SHA, 3, "rapidocr", blocks.OCR, width, height)
+    return Frame(blocks.BlockNames(SHA, "rapidocr", 3), 3, blocks.OCR, width, height)
 
 
 LINES = [_line("second line", Box(10, 60, 60, 70)), _line("first line", Box(10, 20, 60, 30))]
 
 
-def test_block_id_is_a_version_5_uuid_that_depends_on_every_part() -> None:
-    """A block keeps its id over readings, and no two blocks of one page share one."""
-    first = blocks.block_id(SHA, "rapidocr", 1, blocks.WORD, 1)
-    assert first == blocks.block_id(SHA, "rapidocr", 1, blocks.WORD, 1)
-    assert uuid.UUID(first).version == 5
+def test_names_depend_on_every_part_of_where_a_block_is() -> None:
+    """A block keeps its name over readings, and no two blocks share one; it is a UUID to whoever asks."""
+    first = blocks.BlockNames(SHA, "rapidocr", 1).of(blocks.WORD, 1)
+    assert first == blocks.BlockNames(SHA, "rapidocr", 1).of(blocks.WORD, 1)
+    assert (uuid.UUID(first).version, uuid.UUID(first).variant) == (8, uuid.RFC_4122)
     others = [
-        blocks.block_id("b" * 64, "rapidocr", 1, blocks.WORD, 1),
-        blocks.block_id(SHA, "text_layer", 1, blocks.WORD, 1),
-        blocks.block_id(SHA, "rapidocr", 2, blocks.WORD, 1),
-        blocks.block_id(SHA, "rapidocr", 1, blocks.LINE, 1),
-        blocks.block_id(SHA, "rapidocr", 1, blocks.WORD, 2),
+        blocks.BlockNames("b" * 64, "rapidocr", 1).of(blocks.WORD, 1),
+        blocks.BlockNames(SHA, "text_layer", 1).of(blocks.WORD, 1),
+        blocks.BlockNames(SHA, "rapidocr", 2).of(blocks.WORD, 1),
+        blocks.BlockNames(SHA, "rapidocr", 1).of(blocks.LINE, 1),
+        blocks.BlockNames(SHA, "rapidocr", 1).of(blocks.WORD, 2),
     ]
     assert len({first, *others}) == 6
-
-
-def test_block_id_is_what_the_standard_library_gives() -> None:
-    """The fast way to build the id is the standard one."""
-    namespace = uuid.UUID("6f1a3c52-5d6e-5b0c-9a53-0a1f6a3f2b11")
-    expected = str(uuid.uuid5(namespace, f"{SHA}/rapidocr/7/LINE/12"))
-    assert blocks.block_id(SHA, "rapidocr", 7, "LINE", 12) == expected
+    assert blocks.BlockNames(SHA, "rapidocr", 1).count(blocks.WORD, 2) == [first, others[-1]]
 
 
 def test_assemble_does_not_depend_on_the_order_of_lines() -> None:

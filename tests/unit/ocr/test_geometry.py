@@ -51,7 +51,7 @@ def test_skew_is_the_slant_of_long_lines() -> None:
         ((0.0, y), (200.0, y + 200 * slope), (200.0, y + 10 + 200 * slope), (0.0, y + 10)) for y in (0.0, 30.0, 60.0)
     ]
     assert geometry.skew(quads) == pytest.approx(2)
-    assert geometry.unslanted(quads[0], 2.0).height < 11
+    assert geometry.straightened(quads, 2.0)[0].height < 11
     assert geometry.skew([]) == 0
 
 
