@@ -15,6 +15,7 @@
     ├── ParserError               a parser cannot be loaded, or broke its contract
     ├── TableLostError            the catalog names a table whose metadata file is gone or broken
     ├── EngineError               the Spark engine cannot be started or reached
+    │   ├── ThrottledError        the service is asked too often, and still was after a while of waiting
     │   ├── QuotaError            the service runs as much as it may; there is room again later
     │   └── CredentialsError      the service does not take the credentials, or they have expired
     ├── JobError                  a job ended without a result
@@ -124,6 +125,10 @@ class TableLostError(LakehouseError):
 
 class EngineError(LakehouseError):
     """The Spark engine cannot be started or reached."""
+
+
+class ThrottledError(EngineError):
+    """A service says that it is asked too often, or is not there at all, and still says so after a while of waiting."""
 
 
 class QuotaError(EngineError):

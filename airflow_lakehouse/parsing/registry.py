@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "airflow_lakehouse.parsers"
 """Entry point group of parser plugins; its members are modules that implement the hooks."""
 
-_BUILT_IN = {"documents": "airflow_lakehouse.parsers.documents", "fhir": "airflow_lakehouse.parsers.fhir"}
+BUILT_IN = {"documents": "airflow_lakehouse.parsers.documents", "fhir": "airflow_lakehouse.parsers.fhir"}
+"""Parsers of this package: entry point to module."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def load_registry(modules: Iterable[str] = ()) -> Registry:
     manager.add_hookspecs(hookspecs)
     # Absolute: Spark workers load the same files, from another working directory.
     paths = tuple(str(Path(path).expanduser().absolute()) for path in modules)
-    for entry_point, name in _BUILT_IN.items():
+    for entry_point, name in BUILT_IN.items():
         # Under the names of their entry points, which are then not registered a second time. Without the entry
         # points they still load, as in the bundle that is shipped to a cluster.
         manager.register(importlib.import_module(name), entry_point)

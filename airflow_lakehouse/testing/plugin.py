@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pyspark.sql import SparkSession
 
     from airflow_lakehouse.spark.connect_server import Server
+    from airflow_lakehouse.testing.fake_emr_serverless import FakeEmrServerless
+    from airflow_lakehouse.testing.fake_glue_jobs import FakeGlueJobs
     from airflow_lakehouse.testing.s3_faults import S3Faults
 
 
@@ -71,3 +73,34 @@ def s3_faults(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Fau
         for name, value in {**CREDENTIALS, "AWS_ENDPOINT_URL": faults.endpoint}.items():
             monkeypatch.setenv(name, value)
         yield faults
+
+
+@pytest.fixture
+def fake_emr_serverless(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeEmrServerless]:
+    """Return an EMR Serverless that runs its jobs here; for the test, boto3 is led to it and to :func:`s3_server`."""
+    from airflow_lakehouse.testing.fake_emr_serverless import fake_emr_serverless as fake
+
+    with fake(s3_server, tmp_path / "emr") as service:
+        _lead(monkeypatch, {"S3": s3_server, "EMR_SERVERLESS": service.endpoint})
+        yield service
+
+
+@pytest.fixture
+def fake_glue_jobs(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeGlueJobs]:
+    """Return a Glue that runs its jobs here; for the test, boto3 is led to it and to :func:`s3_server`."""
+    from airflow_lakehouse.testing.fake_glue_jobs import fake_glue_jobs as fake
+
+    with fake(s3_server, tmp_path / "glue") as service:
+        _lead(monkeypatch, {"S3": s3_server, "GLUE": service.endpoint, "CLOUDWATCH_LOGS": service.endpoint})
+        yield service
+
+
+def _lead(monkeypatch: pytest.MonkeyPatch, endpoints: dict[str, str]) -> None:
+    """Lead boto3, and Airflow's default connection, to servers of the test."""
+    from airflow_lakehouse.hooks.spark.aws import forget_clients
+    from airflow_lakehouse.testing.s3_server import CREDENTIALS
+
+    named = {f"AWS_ENDPOINT_URL_{service}": endpoint for service, endpoint in endpoints.items()}
+    for name, value in {**CREDENTIALS, **named, "AIRFLOW_CONN_AWS_DEFAULT": "aws://"}.items():
+        monkeypatch.setenv(name, value)
+    forget_clients()

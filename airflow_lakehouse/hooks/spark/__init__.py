@@ -17,10 +17,14 @@ from airflow_lakehouse.profile import RUNNERS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from airflow_lakehouse.hooks.spark.emr_serverless import EmrServerlessRunner
+    from airflow_lakehouse.hooks.spark.glue import GlueRunner
     from airflow_lakehouse.hooks.spark.local import LocalRunner
     from airflow_lakehouse.profile import Profile
 
 __all__ = [
+    "EmrServerlessRunner",
+    "GlueRunner",
     "JobHandle",
     "JobState",
     "JobStatus",
@@ -32,7 +36,7 @@ __all__ = [
 ]
 
 _CLASSES: Final = {f"{name.title().replace('_', '')}Runner": name for name in RUNNERS}
-_OF_PROFILE: Final = ("scripts", "region", "parsers")
+_OF_PROFILE: Final = ("scripts", "region")
 """Fields of a profile that a runner has too, unless its options say otherwise."""
 
 

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Protocol
+
+from airflow_lakehouse.exceptions import JobError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+
+_TOKEN: Final = re.compile(r"[0-9a-f]{8,64}")
+
+
+def check_token(token: str) -> str:
+    """Return a token, which becomes part of names: of directories, objects and jobs.
+
+    :param token: what was given.
+    :raises JobError: when it is none.
+    """
+    if not _TOKEN.fullmatch(token):
+        raise JobError(f"{token!r} is not a job token", legal="8 to 64 hexadecimal digits")
+    return token
 
 
 class JobState(StrEnum):

@@ -18,7 +18,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import re
 import shutil
 import signal
 import socket
@@ -32,8 +31,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from airflow_lakehouse.exceptions import EngineError, JobError, JobLostError
-from airflow_lakehouse.hooks.spark.base import JobHandle, JobState, JobStatus
-from airflow_lakehouse.hooks.spark.log_lines import own_lines
+from airflow_lakehouse.hooks.spark.base import JobHandle, JobState, JobStatus, check_token
+from airflow_lakehouse.hooks.spark.log_lines import failure, own_lines
 from airflow_lakehouse.hooks.spark.process import find_process, is_running, reap, remember
 
 if TYPE_CHECKING:
@@ -46,7 +45,6 @@ JOB_MODULE: Final = "airflow_lakehouse.spark.jobs"
 _KEEP_SECONDS: Final = 30 * 24 * 3600
 _EXIT_SECONDS: Final = 30
 _LOG_BYTES: Final = 256 * 1024
-_TOKEN = re.compile(r"[0-9a-f]{8,64}")
 # Airflow's secrets and the pipes of the task that submits are none of the job's business.
 _PRIVATE = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "AIRFLOW_CTX_", "_AIRFLOW", "__AIRFLOW")
 
@@ -126,7 +124,7 @@ class LocalRunner:
         if (directory / "cancelled").exists():
             return JobStatus(JobState.CANCELLED, "it was stopped", "JobCancelledError")
         if result is None:
-            return JobStatus(JobState.FAILED, _crash(directory), JobLostError.__name__)
+            return JobStatus(JobState.FAILED, *_crash(directory))
         return JobStatus(JobState.FAILED, str(result.get("error", "")), str(result.get("error_type", "")))
 
     def cancel(self, handle: JobHandle) -> None:
@@ -177,7 +175,7 @@ class LocalRunner:
         directory = _reachable(handle)
         result = _read_json(directory / "result.json")
         if result is None:
-            raise JobLostError(_crash(directory), remedy=f"read {directory / 'log'}")
+            raise JobLostError(_crash(directory)[0], remedy=f"read {directory / 'log'}")
         return dict(result)
 
     def links(self, handle: JobHandle) -> dict[str, str]:  # noqa: ARG002 - as every runner's
@@ -233,9 +231,7 @@ class LocalRunner:
         return JobHandle(self.name, directory.name, job, str(directory), socket.gethostname())
 
     def _directory(self, token: str) -> Path:
-        if not _TOKEN.fullmatch(token):
-            raise JobError(f"{token!r} is not a job token", legal="8 to 64 hexadecimal digits")
-        return (self.root or default_root()).absolute() / token
+        return (self.root or default_root()).absolute() / check_token(token)
 
 
 def default_root() -> Path:
@@ -258,18 +254,27 @@ def _reachable(handle: JobHandle) -> Path:
     return directory
 
 
-def _crash(directory: Path) -> str:
+def _crash(directory: Path) -> tuple[str, str]:
+    """Return why a job left no result, and the name of the error class for it."""
+    log = directory / "log"
+    code = None
     with suppress(OSError, ValueError):
         code = int((directory / "exit_code").read_text())
-        if code < 0:
-            why = (
-                "perhaps the machine ran out of memory"
-                if code == -signal.SIGKILL
-                else "somebody or something stopped it"
-            )
-            return f"the job was ended by {signal.Signals(-code).name} ({why}); its log is {directory / 'log'}"
-        return f"the job ended with exit code {code} and no result; its log is {directory / 'log'}"
-    return f"the job ended without a result; its log is {directory / 'log'}"
+    if code is not None and code < 0:
+        why = "perhaps the machine ran out of memory" if code == -signal.SIGKILL else "somebody or something stopped it"
+        said = f"the job was ended by {signal.Signals(-code).name} ({why}); its log is {log}"
+        return said, JobLostError.__name__
+    ended = "ended" if code is None else f"ended with exit code {code}"
+    return failure(f"the job {ended} and left no result; its log is {log}", _tail(log))
+
+
+def _tail(log: Path) -> str:
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - _LOG_BYTES))
+            return stream.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
 
 
 def _is_overdue(result: Path) -> bool:
@@ -284,7 +289,7 @@ def _prune(root: Path) -> None:
     """Remove directories of jobs that ended a month ago, so that they do not pile up for ever."""
     for directory in root.iterdir():
         with suppress(OSError):
-            if _TOKEN.fullmatch(directory.name) and time.time() - directory.stat().st_mtime > _KEEP_SECONDS:
+            if (directory / "job.json").is_file() and time.time() - directory.stat().st_mtime > _KEEP_SECONDS:
                 record = _read_json(directory / "job.json", {})
                 if "pid" in record and not is_running(record["pid"], record["process"]):
                     shutil.rmtree(directory)

@@ -7,10 +7,12 @@ import json
 import logging
 import signal
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.exceptions import JobCancelledError, LakehouseError
+from airflow_lakehouse.ocr.folder import open_folder
+from airflow_lakehouse.spark.cluster import LOG_FORMAT
+from airflow_lakehouse.spark.files import open_raw
 from airflow_lakehouse.spark.jobs import JOBS, JobArguments, run_job
 
 if TYPE_CHECKING:
@@ -25,14 +27,15 @@ def main(given: list[str] | None = None) -> int:
     """
     parser = argparse.ArgumentParser(prog="python -m airflow_lakehouse.spark.jobs", description=__doc__)
     parser.add_argument("name", choices=JOBS)
-    parser.add_argument("--arguments", type=Path, required=True, help="JSON file with the job's arguments")
-    parser.add_argument("--result", type=Path, help="JSON file for the result; standard output by default")
+    parser.add_argument("--arguments", required=True, help="JSON file with the job's arguments, a path or URI")
+    parser.add_argument("--result", help="JSON file for the result, a path or URI; standard output by default")
     options = parser.parse_args(given)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     outcome: dict[str, Any]
     signal.signal(signal.SIGTERM, _cancel)
     try:
-        arguments = JobArguments.from_dict(json.loads(options.arguments.read_text()))
+        with open_raw(options.arguments) as file:
+            arguments = JobArguments.from_dict(json.load(file))
         outcome, code = run_job(options.name, arguments).as_dict(), 0
     except LakehouseError as error:
         outcome = {"status": "failed", "error": str(error), "error_type": type(error).__name__}
@@ -53,15 +56,14 @@ def _cancel(number: int, frame: FrameType | None) -> None:
     raise JobCancelledError("the job was cancelled", remedy="clear the task to run it again")
 
 
-def _write(outcome: dict[str, Any], target: Path | None) -> None:
+def _write(outcome: dict[str, Any], target: str | None) -> None:
     text = json.dumps(outcome)
     if target is None:
         sys.stdout.write(text + "\n")
         return
-    # Under its final name last: whoever polls for the result must not read half of it.
-    partial = target.with_name(target.name + ".partial")
-    partial.write_text(text)
-    partial.replace(target)
+    # A folder's files appear whole: whoever polls for the result must not read half of it.
+    folder, slash, name = target.rpartition("/")
+    open_folder(folder or slash or ".").write(name, text.encode())
 
 
 if __name__ == "__main__":

@@ -1,0 +1,168 @@
+"""The runners, each where its jobs really run. To add one to the suite, add its world to WORLDS."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+import uuid
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+import pytest
+
+from airflow_lakehouse.hooks.spark import EmrServerlessRunner, GlueRunner, LocalRunner
+from airflow_lakehouse.hooks.spark.aws import forget_clients
+from airflow_lakehouse.testing.fake_emr_serverless import FakeEmrServerless, fake_emr_serverless
+from airflow_lakehouse.testing.fake_glue_jobs import FakeGlueJobs, fake_glue_jobs
+from airflow_lakehouse.testing.job_process import plain_python
+from airflow_lakehouse.testing.s3_server import CREDENTIALS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from airflow_lakehouse.hooks.spark import JobHandle, JobStatus, SparkRunner
+
+TINY_JOB = Path(__file__).with_name("tiny_job.py")
+ROLE = "arn:aws:iam::000000000000:role/job"
+
+
+@dataclass
+class World:
+    """A runner, and what can be done to its jobs behind its back.
+
+    :param runner: the runner.
+    :param arguments: of the tiny job.
+    :param vanish: makes the place forget a job.
+    :param service: the fake behind it, if there is one.
+    """
+
+    runner: SparkRunner
+    arguments: dict[str, Any]
+    vanish: Callable[[JobHandle], None]
+    service: Any = None
+    handles: list[JobHandle] = field(default_factory=list)
+
+    def submit(self, job: str = "work", token: str = "") -> JobHandle:
+        """Start the tiny job; it waits for :meth:`let`."""
+        handle = self.runner.submit(job, self.arguments, token or uuid.uuid4().hex)
+        self.handles.append(handle)
+        return handle
+
+    def let(self) -> None:
+        """Let the jobs go on."""
+        Path(self.arguments["until"]).touch()
+
+    def pids(self) -> list[int]:
+        """Return the process of each start."""
+        path = Path(self.arguments["starts"])
+        return [int(line) for line in path.read_text().split()] if path.exists() else []
+
+    def ended(self, handle: JobHandle) -> JobStatus:
+        """Wait until a job has ended."""
+        until(lambda: not self.runner.status(handle).is_active)
+        return self.runner.status(handle)
+
+
+def until(condition: Callable[[], Any], seconds: float = 20.0) -> None:
+    """Wait for something."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "waited too long"
+        time.sleep(0.02)
+
+
+def lives(pid: int) -> bool:
+    """Tell whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # One that has ended and that nobody has collected is no process any more.
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def arguments(folder: Path) -> dict[str, Any]:
+    """Return arguments of the tiny job."""
+    return {"starts": str(folder / "starts"), "until": str(folder / "until")}
+
+
+@contextmanager
+def local(request: pytest.FixtureRequest, folder: Path) -> Iterator[World]:
+    """Jobs on this machine."""
+    runner = LocalRunner(root=folder / "jobs", command=(sys.executable, str(TINY_JOB)), grace_seconds=0.3)
+    yield World(runner, arguments(folder), lambda handle: shutil.rmtree(handle.location))
+
+
+@contextmanager
+def emr_serverless(request: pytest.FixtureRequest, folder: Path) -> Iterator[World]:
+    """Jobs on the fake EMR Serverless."""
+    s3 = request.getfixturevalue("s3_server")
+    with fake_emr_serverless(s3, folder / "emr", plain_python) as service, pytest.MonkeyPatch.context() as patch:
+        scripts = lead(patch, {"S3": s3, "EMR_SERVERLESS": service.endpoint})
+        runner = EmrServerlessRunner(
+            service.application_id, ROLE, scripts, region="us-east-1", entry_point=f"{scripts}/tiny.py"
+        )
+        yield World(runner, arguments(folder), lambda handle: service.vanish(handle.job_id), service)
+
+
+@contextmanager
+def glue(request: pytest.FixtureRequest, folder: Path) -> Iterator[World]:
+    """Jobs on the fake Glue."""
+    s3 = request.getfixturevalue("s3_server")
+    with fake_glue_jobs(s3, folder / "glue", plain_python) as service, pytest.MonkeyPatch.context() as patch:
+        scripts = lead(patch, {"S3": s3, "GLUE": service.endpoint, "CLOUDWATCH_LOGS": service.endpoint})
+        runner = GlueRunner(scripts, role_arn=ROLE, region="us-east-1", entry_point=f"{scripts}/tiny.py")
+        yield World(runner, arguments(folder), lambda handle: service.vanish(handle.job_id), service)
+
+
+def lead(patch: pytest.MonkeyPatch, endpoints: dict[str, str]) -> str:
+    """Lead boto3 and Airflow to the fakes, and return the root of job scripts, with the tiny job in it."""
+    named = {f"AWS_ENDPOINT_URL_{service}": endpoint for service, endpoint in endpoints.items()}
+    for name, value in {**CREDENTIALS, **named, "AIRFLOW_CONN_AWS_DEFAULT": "aws://"}.items():
+        patch.setenv(name, value)
+    forget_clients()
+    bucket = f"scripts-{uuid.uuid4().hex[:12]}"
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=bucket)
+    client.put_object(Bucket=bucket, Key="lake/tiny.py", Body=TINY_JOB.read_bytes())
+    return f"s3://{bucket}/lake"
+
+
+WORLDS: dict[str, Callable[[pytest.FixtureRequest, Path], AbstractContextManager[World]]] = {
+    "local": local,
+    "emr_serverless": emr_serverless,
+    "glue": glue,
+}
+
+
+@pytest.fixture(params=WORLDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """Each runner in turn; jobs that still run are stopped at the end."""
+    with WORLDS[request.param](request, tmp_path) as world:
+        yield world
+        world.let()
+        for pid in filter(lives, world.pids()):
+            os.kill(pid, 9)
+
+
+@pytest.fixture
+def emr(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """EMR Serverless alone."""
+    with emr_serverless(request, tmp_path) as world:
+        assert isinstance(world.service, FakeEmrServerless)
+        yield world
+        world.let()
+
+
+@pytest.fixture
+def glued(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    """Glue alone."""
+    with glue(request, tmp_path) as world:
+        assert isinstance(world.service, FakeGlueJobs)
+        yield world
+        world.let()
