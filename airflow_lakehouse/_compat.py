@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow.sdk import Asset, BaseHook, BaseOperator, BaseSensorOperator, PokeReturnValue, conf
+    from airflow.sdk import Asset, BaseHook, BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue, conf
+    from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
     from airflow.sdk.definitions.context import Context
     from airflow.sdk.exceptions import (
         AirflowException,
@@ -17,14 +18,18 @@ if TYPE_CHECKING:
         AirflowNotFoundException,
         AirflowSensorTimeout,
         AirflowSkipException,
+        TaskDeferralError,
     )
 else:
     try:
-        from airflow.sdk import Asset, BaseHook, BaseOperator, BaseSensorOperator, PokeReturnValue
+        from airflow.sdk import Asset, BaseHook, BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue
+        from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
     except ImportError:  # Airflow 2.11
         from airflow.datasets import Dataset as Asset
+        from airflow.decorators.base import DecoratedOperator, TaskDecorator, task_decorator_factory
         from airflow.hooks.base import BaseHook
         from airflow.models import BaseOperator
+        from airflow.models.baseoperatorlink import BaseOperatorLink
         from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
     try:
         from airflow.sdk import conf
@@ -37,6 +42,7 @@ else:
             AirflowNotFoundException,
             AirflowSensorTimeout,
             AirflowSkipException,
+            TaskDeferralError,
         )
     except ImportError:  # before Airflow 3.2
         from airflow.exceptions import (
@@ -45,6 +51,7 @@ else:
             AirflowNotFoundException,
             AirflowSensorTimeout,
             AirflowSkipException,
+            TaskDeferralError,
         )
     Context = dict[str, Any]
 
@@ -59,14 +66,22 @@ __all__ = [
     "Asset",
     "BaseHook",
     "BaseOperator",
+    "BaseOperatorLink",
     "BaseSensorOperator",
     "BaseTrigger",
     "Context",
+    "DecoratedOperator",
     "PokeReturnValue",
+    "TaskDecorator",
+    "TaskDeferralError",
     "TriggerEvent",
+    "conf",
     "default_deferrable",
+    "is_timeout",
     "make_asset",
     "make_event",
+    "read_xcom",
+    "task_decorator_factory",
     "task_store",
 ]
 
@@ -103,3 +118,26 @@ def task_store(context: Context) -> Any:
     """
     # It maps strings to JSON values through get and set; older Airflow has nothing like it.
     return context.get("task_state_store")
+
+
+def is_timeout(error: TaskDeferralError) -> bool:
+    """Tell whether a deferral ended because its time was up.
+
+    :param error: what resuming the task raised.
+    """
+    # Airflow 2 has the one class, and says it in the text.
+    return type(error).__name__ == "TaskDeferralTimeout" or "timeout" in str(error).lower()
+
+
+def read_xcom(ti_key: Any, key: str) -> Any:
+    """Return a value a task has stored, where this process may ask (Airflow 2's web server), or None.
+
+    :param ti_key: which attempt of which run.
+    :param key: of the value.
+    """
+    try:
+        from airflow.models.xcom import XCom
+    except ImportError:  # Airflow 3 reads the addresses of links itself
+        return None
+    read = getattr(XCom, "get_value", None)
+    return read(ti_key=ti_key, key=key) if read else None

@@ -55,6 +55,16 @@ def job_assets(job: str) -> list[Asset]:
     return [make_asset(table_uri(table), table.identifier) for table in JOB_TABLES.get(job, ())]
 
 
+def table_of(asset: object) -> str | None:
+    """Return namespace and name of the table an asset is, or None for what is none of this lakehouse.
+
+    :param asset: an asset, or anything else that may be a task's outlet.
+    """
+    prefix = f"{SCHEME}://{CATALOG_NAME}/"
+    uri = str(getattr(asset, "uri", ""))
+    return uri.removeprefix(prefix).replace("/", ".") if uri.startswith(prefix) else None
+
+
 def create_asset(*, catalog: str, namespace: str, table: str) -> Asset:
     """Return the asset of any Iceberg table; Airflow's factory for the ``iceberg`` scheme.
 

@@ -21,6 +21,8 @@
     ├── JobError                  a job ended without a result
     │   ├── JobFailedError        the code of the job itself failed
     │   ├── JobLostError          the job is gone, or what it ran on is: a driver, a machine, an application
+    │   ├── MemoryExceededError   the driver or an executor needed more memory than it had
+    │   ├── JobTimeoutError       the job took longer than it may, and was stopped
     │   ├── JobCancelledError     somebody stopped it
     │   ├── ConflictError         another run committed to a table after this one had read it
     │   └── SourceReadError       the disk or the network failed while a file was read, or the file changed meanwhile
@@ -149,6 +151,14 @@ class JobFailedError(JobError):
 
 class JobLostError(JobError):
     """A job is gone, or what it ran on: nothing is known to be wrong with the job itself."""
+
+
+class MemoryExceededError(JobError):
+    """The driver or an executor of a job needed more memory than it had."""
+
+
+class JobTimeoutError(JobError):
+    """A job took longer than it may, and was stopped."""
 
 
 class JobCancelledError(JobError):

@@ -10,6 +10,20 @@ from typing import Any
 from airflow_lakehouse.profile import CATALOGS, DEIDENTIFY, OCR_ENGINES, RUNNERS
 
 _INTEGRATION = "Lakehouse"
+_SETTINGS: dict[str, Any] = {
+    "lakehouse": {
+        "description": "Settings of the lakehouse provider.",
+        "options": {
+            "polls_per_second": {
+                "description": "Calls a second that one triggerer makes at most to ask after jobs.",
+                "version_added": "0.1.0",
+                "type": "float",
+                "example": None,
+                "default": "20",
+            }
+        },
+    }
+}
 _HOOK = "airflow_lakehouse.hooks.lakehouse.LakehouseHook"
 
 
@@ -21,11 +35,22 @@ def get_provider_info() -> dict[str, Any]:
         "description": "Raw drops (FHIR, PDF, anything with a parser) become Apache Iceberg tables.",
         "integrations": [{"integration-name": _INTEGRATION, "tags": ["apache", "aws", "software"]}],
         "operators": [
-            _modules("operators.documents", "operators.iceberg_spark", "operators.maintenance", "operators.rollback")
+            _modules(
+                "operators.decorator",
+                "operators.documents",
+                "operators.iceberg_spark",
+                "operators.maintenance",
+                "operators.rollback",
+            )
         ],
         "sensors": [_modules("sensors.partition", "sensors.raw_drop")],
         "hooks": [_modules("hooks.lakehouse")],
         "triggers": [_modules("triggers.partition", "triggers.raw_drop", "triggers.spark_job")],
+        "task-decorators": [
+            {"name": "iceberg_spark", "class-name": "airflow_lakehouse.operators.decorator.iceberg_spark_task"}
+        ],
+        "extra-links": [f"airflow_lakehouse.links.{name}" for name in ("JobConsoleLink", "JobLogsLink", "SparkUiLink")],
+        "config": _SETTINGS,
         "asset-uris": [
             {
                 "schemes": ["iceberg"],

@@ -18,7 +18,7 @@ from airflow.plugins_manager import AirflowPlugin
 from jsonschema import Draft7Validator
 
 from airflow_lakehouse import operators, sensors, tables, triggers
-from airflow_lakehouse._compat import BaseOperator
+from airflow_lakehouse._compat import BaseOperator, BaseTrigger, DecoratedOperator
 from airflow_lakehouse.airflow_plugin import LakehousePlugin
 from airflow_lakehouse.assets import check_uri, create_asset, job_assets, table_asset
 from airflow_lakehouse.exceptions import ConfigurationError
@@ -28,20 +28,22 @@ from airflow_lakehouse.provider_info import get_provider_info
 if TYPE_CHECKING:
     from types import ModuleType
 
-HELPERS = {"airflow_lakehouse.operators.outcome", "airflow_lakehouse.sensors.base", "airflow_lakehouse.triggers.base"}
+BASES = {"airflow_lakehouse.sensors.base", "airflow_lakehouse.triggers.base"}
 
 
 def _modules(package: ModuleType) -> set[str]:
-    found = pkgutil.walk_packages(package.__path__, f"{package.__name__}.")
-    return {module.name for module in found} - HELPERS
+    """Return the modules that define an operator, a sensor or a trigger; what only helps them is nothing to list."""
+    found = {module.name for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}.")}
+    return {name for name in found - BASES if any(_defined(name, (BaseOperator, BaseTrigger)))}
+
+
+def _defined(name: str, kinds: tuple[type, ...]) -> list[type]:
+    classes = [kind for _, kind in inspect.getmembers(importlib.import_module(name), inspect.isclass)]
+    return [kind for kind in classes if kind.__module__ == name and issubclass(kind, kinds)]
 
 
 def _classes() -> list[type[BaseOperator]]:
-    found = set()
-    for name in _modules(operators) | _modules(sensors):
-        for _, kind in inspect.getmembers(importlib.import_module(name), inspect.isclass):
-            if issubclass(kind, BaseOperator) and kind.__module__ == name:
-                found.add(kind)
+    found = {kind for name in _modules(operators) | _modules(sensors) for kind in _defined(name, (BaseOperator,))}
     return sorted(found, key=lambda kind: kind.__name__)
 
 
@@ -68,7 +70,9 @@ def test_what_is_named_exists() -> None:
     """Hook, handler and factory can be imported from where the description says."""
     info = get_provider_info()
     uris = info["asset-uris"][0]
-    for path in (info["connection-types"][0]["hook-class-name"], uris["handler"], uris["factory"]):
+    decorators = [entry["class-name"] for entry in info["task-decorators"]]
+    hook = info["connection-types"][0]["hook-class-name"]
+    for path in (hook, uris["handler"], uris["factory"], *decorators, *info["extra-links"]):
         module, _, name = path.rpartition(".")
         assert hasattr(importlib.import_module(module), name)
 
@@ -86,7 +90,8 @@ def test_template_fields_exist(kind: type[BaseOperator]) -> None:
 
     An operator that is another one with some of its arguments set has the template fields of that one.
     """
-    made_by = [vars(base).get("__init__") for base in kind.__mro__ if base.__module__.startswith("airflow_lakehouse.")]
+    ours = [base for base in kind.__mro__ if base.__module__.startswith("airflow_lakehouse.")]
+    made_by = [vars(base).get("__init__") for base in (*ours, DecoratedOperator) if issubclass(kind, base)]
     parameters = {name for made in made_by if made for name in inspect.signature(made).parameters}
     template_fields: Any = kind.template_fields
     assert template_fields
@@ -98,6 +103,7 @@ def test_template_fields_exist(kind: type[BaseOperator]) -> None:
         "partition": {"dt": "{{ ds }}"},
         "to_run_id": "{{ params.run }}",
         "tables": "{{ params.tables }}",
+        "python_callable": lambda _spark: None,
     }
     taken = inspect.signature(kind.__init__).parameters
     arguments = {name: value for name, value in required.items() if name in taken}

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.spark import run_tags
 from airflow_lakehouse.spark.catalog import checkpoint, load_pyiceberg
+from airflow_lakehouse.spark.heads import heads, moved
 from airflow_lakehouse.spark.jobs.failures import as_lakehouse_error
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 _TAGGED: Final = ("raw_to_bronze", "bronze_to_silver", "replay_quarantine")
 """Jobs that change what tables say. Maintenance does not, and its DAG's runs may be called as those of another."""
-JOBS: Final = (*_TAGGED, "maintain")
+JOBS: Final = (*_TAGGED, "maintain", "user_code")
 """Names of the jobs; each is a module here with ``run(arguments) -> JobResult``."""
 
 __all__ = ["JOBS", "UNCHANGED", "JobArguments", "JobResult", "run_job"]
@@ -36,7 +37,9 @@ def run_job(name: str, arguments: JobArguments) -> JobResult:
     """
     module = _module(name)
     try:
+        before = heads(arguments.profile, arguments.tables)
         result: JobResult = module.run(arguments)
+        result.snapshots = moved(before, heads(arguments.profile, arguments.tables))
         if name in _TAGGED:
             _tag(arguments, result)
     except Exception as error:

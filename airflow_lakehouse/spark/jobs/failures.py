@@ -12,7 +12,19 @@ _LOST: Final = ("UNAVAILABLE", "Connection refused", "Socket closed", "SESSION_C
 
 
 def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
-    """Return the error a job ends with.
+    """Return the error a job ends with, whatever was raised.
+
+    :param job: name of the job.
+    :param error: what was raised.
+    """
+    log = state_dir() / "engine.log"
+    return known_error(job, error) or JobError(
+        f"{job} failed with {kind_of(error)}", remedy=f"read {log}; the run can be started again as it was"
+    )
+
+
+def known_error(job: str, error: BaseException) -> LakehouseError | None:
+    """Return the error of this package that says what was raised; None for what is not known.
 
     The text of a Spark error quotes values it could not convert: it stays in the engine's log, on the machine that
     has the data, and only its class is passed on.
@@ -23,7 +35,7 @@ def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
     if isinstance(error, LakehouseError):
         return error
     text = str(error)
-    kind = _kind(error)
+    kind = kind_of(error)
     log = state_dir() / "engine.log"
     if is_conflict(error):
         return JobError(
@@ -42,10 +54,14 @@ def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
         )
     if isinstance(error, OSError) and error.filename:
         return JobError(f"{job}: {error.strerror}: {error.filename}", remedy="mend the file or its permissions")
-    return JobError(f"{job} failed with {kind}", remedy=f"read {log}; the run can be started again as it was")
+    return None
 
 
-def _kind(error: BaseException) -> str:
+def kind_of(error: BaseException) -> str:
+    """Return the class of an error and, of Spark's, its condition; nothing of its text.
+
+    :param error: what was raised.
+    """
     condition = getattr(error, "getCondition", None) or getattr(error, "getErrorClass", None)
     found = condition() if callable(condition) else None
     return f"{type(error).__name__}{f' {found}' if found else ''}"

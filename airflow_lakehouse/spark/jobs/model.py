@@ -11,9 +11,12 @@ from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark.engine import staging_root
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 from airflow_lakehouse.spark.scope import Scope
+from airflow_lakehouse.spark.user_code import UserCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from airflow_lakehouse.spark.heads import Heads
 
 UNCHANGED: Final = "unchanged"
 """Status of a job that found nothing to do."""
@@ -37,6 +40,8 @@ class JobArguments:
     :param accept: checks of silver whose failure does not keep it from its readers; or their names with commas between.
         Only ``bronze_to_silver`` looks at it.
     :param policy: when something is due. Only ``maintain`` looks at it; as an object, or as its fields.
+    :param code: the function or script to run; as an object, or as its fields. Only ``user_code`` looks at it.
+    :param tables: namespaces and names of the tables whose snapshots the result tells, before and after.
     :raises ConfigurationError: for a ratio that is none, a ``full`` that is neither true nor false, a part of silver
         that is to be made as of another moment than the rest, or a policy that makes no sense.
     :raises InputError: for a ``dt`` that names no days.
@@ -52,6 +57,8 @@ class JobArguments:
     as_of: str | None = None
     accept: tuple[str, ...] = ()
     policy: MaintenancePolicy = field(default_factory=MaintenancePolicy)
+    code: UserCode | None = None
+    tables: tuple[str, ...] = ()
     _attempt: str = field(init=False, repr=False, compare=False, default_factory=lambda: uuid.uuid4().hex[:8])
 
     def __post_init__(self) -> None:
@@ -62,6 +69,9 @@ class JobArguments:
             object.__setattr__(self, "max_bad_ratio", as_ratio(self.max_bad_ratio))
         if not isinstance(self.policy, MaintenancePolicy):
             object.__setattr__(self, "policy", MaintenancePolicy.from_dict(self.policy or {}))
+        if self.code is not None and not isinstance(self.code, UserCode):
+            object.__setattr__(self, "code", UserCode.from_dict(self.code))
+        object.__setattr__(self, "tables", tuple(self.tables or ()))
         # Read in any case: a wrong day is said before anything is done, also by a job that does not look at it.
         scope = self.scope
         if self.full and scope and self.as_of is not None:
@@ -142,6 +152,8 @@ class JobResult:
     :param attachments: outcome to attachments looked at, see ``bronze_attachments``.
     :param totals: silver table to class to rows of its bronze table, over all runs.
     :param steps: maintenance that was due, and why.
+    :param snapshots: table that was asked for and has changed, to its snapshots ``before`` and ``after``.
+    :param values: what a job of the user's own reported.
     :param reconciled: whether every record is in exactly one class.
     :param seconds: stage to seconds.
     """
@@ -156,6 +168,8 @@ class JobResult:
     attachments: dict[str, int] = field(default_factory=dict)
     totals: dict[str, dict[str, int]] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    snapshots: dict[str, Heads] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
     reconciled: bool = True
     seconds: dict[str, float] = field(default_factory=dict)
 

@@ -20,7 +20,7 @@ from airflow_lakehouse.hooks.spark import JobHandle, LocalRunner
 from airflow_lakehouse.triggers.base import FindingTrigger
 from airflow_lakehouse.triggers.partition import IcebergPartitionTrigger
 from airflow_lakehouse.triggers.raw_drop import RawDropTrigger
-from airflow_lakehouse.triggers.spark_job import SparkJobTrigger
+from airflow_lakehouse.triggers.spark_job import JobEvent, SparkJobTrigger
 
 TINY_JOB = str(Path(__file__).parent.parent / "hooks" / "tiny_job.py")
 
@@ -43,7 +43,13 @@ EXAMPLES: dict[type[BaseTrigger], dict[str, Any]] = {
         "poll_seconds": 1.5,
         "deadline": 17.0,
     },
-    SparkJobTrigger: {"handle": HANDLE, "poll_seconds": 1.5, "deadline": 17.0},
+    SparkJobTrigger: {
+        "handle": HANDLE,
+        "options": {"grace_seconds": 2.0},
+        "poll_seconds": 1.5,
+        "deadline": 17.0,
+        "position": 4711,
+    },
 }
 
 
@@ -81,8 +87,11 @@ def test_a_job_trigger_reports_the_end(tmp_path: Path) -> None:
     """A job that ends while it is waited for gives its state."""
     runner = LocalRunner(root=tmp_path, command=(sys.executable, TINY_JOB))
     handle = runner.submit("work", {"starts": str(tmp_path / "starts")}, "ab" * 8)
-    event = fire(SparkJobTrigger(handle.as_dict(), poll_seconds=0.05))
-    assert event == {"status": "succeeded", "reason": "", "error_type": "", "handle": handle.as_dict()}
+    event = fire(SparkJobTrigger(handle.as_dict(), runner.options(), poll_seconds=0.05))
+    said = {"status": "succeeded", "reason": "", "error_type": "", "service_state": "", "attempt": 1}
+    assert event == {**said, "handle": handle.as_dict(), "position": event["position"]}
+    assert set(event) == set(JobEvent.__annotations__)
+    assert event["position"] > 0
 
 
 def test_a_job_trigger_gives_up_at_its_deadline_and_can_be_killed(tmp_path: Path) -> None:

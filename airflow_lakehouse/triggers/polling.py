@@ -1,0 +1,134 @@
+"""Asking after many jobs from one triggerer: few threads, a budget of calls, one call for many jobs where there is one.
+
+A triggerer runs hundreds of triggers on one event loop. A call to a service blocks, so it runs in a thread; a thread
+per trigger would starve the loop, and a call per trigger and second the service. All triggers of a loop share one
+:class:`Poller`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
+from weakref import WeakKeyDictionary
+
+from airflow_lakehouse._compat import conf
+from airflow_lakehouse.exceptions import JobLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from airflow_lakehouse.hooks.spark import JobHandle, JobStatus, SparkRunner
+
+THREADS: Final = 4
+"""Calls at a time. Each holds Python's lock while it reads an answer, and the loop waits for that lock."""
+PER_SECOND: Final = 20.0
+"""Calls a second, unless ``[lakehouse] polls_per_second`` says otherwise."""
+_GATHER_SECONDS: Final = 0.5
+"""How long a question waits for others that one call can answer with it."""
+_BATCH: Final = 50
+
+_T = TypeVar("_T")
+
+
+@runtime_checkable
+class AnswersMany(Protocol):
+    """A runner whose service tells of many jobs in one call."""
+
+    def statuses(self, handles: Sequence[JobHandle]) -> Mapping[str, JobStatus]:
+        """Tell where jobs stand.
+
+        :param handles: jobs with one location.
+        :return: job id to status; a job that is gone is not in it.
+        """
+        ...
+
+
+class Poller:
+    """The calls of one event loop.
+
+    :param threads: calls at a time.
+    :param per_second: calls a second.
+    """
+
+    def __init__(self, threads: int = THREADS, per_second: float = PER_SECOND) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="lakehouse-poll")
+        self._interval = 1.0 / per_second
+        self._next = 0.0
+        self._waiting: dict[str, dict[JobHandle, asyncio.Future[JobStatus]]] = {}
+        self._gathering: set[asyncio.Task[None]] = set()
+
+    async def call(self, function: Callable[..., _T], *arguments: Any) -> _T:
+        """Call a blocking function in a thread, when it is its turn.
+
+        :param function: what to call.
+        :param arguments: its arguments.
+        """
+        now = time.monotonic()
+        turn = self._next = max(now, self._next + self._interval)
+        if turn > now:
+            await asyncio.sleep(turn - now)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    async def status(self, runner: SparkRunner, handle: JobHandle) -> JobStatus:
+        """Tell where a job stands.
+
+        :param runner: what runs it.
+        :param handle: the job.
+        :raises LakehouseError: see :meth:`SparkRunner.status`.
+        """
+        if not isinstance(runner, AnswersMany):
+            return await self.call(runner.status, handle)
+        key = json.dumps([runner.name, runner.options(), handle.location], sort_keys=True, default=str)
+        waiting = self._waiting.setdefault(key, {})
+        if not waiting:
+            task = asyncio.ensure_future(self._answer(key, runner))
+            # The loop keeps only weak references to tasks.
+            self._gathering.add(task)
+            task.add_done_callback(self._gathering.discard)
+        future = waiting.setdefault(handle, asyncio.get_running_loop().create_future())
+        # Shielded: a trigger that is cancelled must not take the answer from another that asks after the same job.
+        return await asyncio.shield(future)
+
+    async def _answer(self, key: str, runner: AnswersMany) -> None:
+        await asyncio.sleep(_GATHER_SECONDS)
+        waiting = self._waiting.pop(key)
+        handles = list(waiting)
+        for first in range(0, len(handles), _BATCH):
+            batch = handles[first : first + _BATCH]
+            try:
+                found = await self.call(runner.statuses, batch)
+            except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to the loop
+                for handle in batch:
+                    _settle(waiting[handle], error)
+                continue
+            for handle in batch:
+                status = found.get(handle.job_id)
+                gone = JobLostError(f"job {handle.job_id} is not known to {handle.runner} any more")
+                _settle(waiting[handle], gone if status is None else status)
+
+
+def poller() -> Poller:
+    """Return the poller of the running event loop."""
+    loop = asyncio.get_running_loop()
+    found = _POLLERS.get(loop)
+    if found is None:
+        per_second = conf.getfloat("lakehouse", "polls_per_second", fallback=PER_SECOND)
+        found = _POLLERS[loop] = Poller(per_second=max(per_second, 0.1))
+    return found
+
+
+_POLLERS: WeakKeyDictionary[asyncio.AbstractEventLoop, Poller] = WeakKeyDictionary()
+
+
+def _settle(future: asyncio.Future[JobStatus], answer: JobStatus | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+        # Whoever asked may be gone; an exception that nobody collects is not worth a warning.
+        future.exception()
+    else:
+        future.set_result(answer)
