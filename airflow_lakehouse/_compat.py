@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         AirflowSensorTimeout,
         AirflowSkipException,
         TaskDeferralError,
+        TaskDeferralTimeout,
     )
 else:
     try:
@@ -43,6 +44,7 @@ else:
             AirflowSensorTimeout,
             AirflowSkipException,
             TaskDeferralError,
+            TaskDeferralTimeout,
         )
     except ImportError:  # before Airflow 3.2
         from airflow.exceptions import (
@@ -52,6 +54,7 @@ else:
             AirflowSensorTimeout,
             AirflowSkipException,
             TaskDeferralError,
+            TaskDeferralTimeout,
         )
     Context = dict[str, Any]
 
@@ -74,6 +77,7 @@ __all__ = [
     "PokeReturnValue",
     "TaskDecorator",
     "TaskDeferralError",
+    "TaskDeferralTimeout",
     "TriggerEvent",
     "conf",
     "default_deferrable",
@@ -120,13 +124,13 @@ def task_store(context: Context) -> Any:
     return context.get("task_state_store")
 
 
-def is_timeout(error: TaskDeferralError) -> bool:
+def is_timeout(error: Exception) -> bool:
     """Tell whether a deferral ended because its time was up.
 
     :param error: what resuming the task raised.
     """
-    # Airflow 2 has the one class, and says it in the text.
-    return type(error).__name__ == "TaskDeferralTimeout" or "timeout" in str(error).lower()
+    # Airflow 2 says it in the text alone.
+    return isinstance(error, TaskDeferralTimeout) or "timeout" in str(error).lower()
 
 
 def read_xcom(ti_key: Any, key: str) -> Any:

@@ -7,7 +7,14 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_lakehouse._compat import BaseOperator, TaskDeferralError, default_deferrable, is_timeout, task_store
+from airflow_lakehouse._compat import (
+    BaseOperator,
+    TaskDeferralError,
+    TaskDeferralTimeout,
+    default_deferrable,
+    is_timeout,
+    task_store,
+)
 from airflow_lakehouse.assets import job_assets, table_of
 from airflow_lakehouse.days import Days
 from airflow_lakehouse.exceptions import ConfigurationError, JobTimeoutError, LakehouseError
@@ -178,7 +185,7 @@ class IcebergSparkOperator(BaseOperator):
         """
         try:
             return super().resume_execution(next_method, next_kwargs, context)
-        except TaskDeferralError as error:
+        except (TaskDeferralError, TaskDeferralTimeout) as error:
             # A trigger that timed out, or could not be started. A retry would find the job, if there is one to come.
             if is_timeout(error) or not self._has_retries(context):
                 with airflow_errors():

@@ -136,7 +136,7 @@ class TaskJob:
             self.store.set(_key(self.token), entry)
             self.store.set(_LAST, entry)
         _log.info("Started %s as job %s on runner %s", job, self.handle.job_id, self.runner.name)
-        return Found(self.handle, self.runner.status(self.handle), started)
+        return Found(self.handle, self._status(self.handle), started)
 
     def cancel(self) -> None:
         """Stop the job, also one whose start has not been answered yet. One that has ended is left alone."""
@@ -182,6 +182,10 @@ class TaskJob:
             # Its machine or directory is gone. Starting it again is safe: loads are exactly-once.
             _log.warning("Job %s of an earlier attempt is lost: %s", handle.job_id, error)
             return JobStatus(JobState.FAILED)
+        except (EngineError, OSError) as error:
+            # The service does not answer now. Whoever waits for the job has the patience for that.
+            _log.warning("Job %s cannot be asked after (%s)", handle.job_id, type(error).__name__)
+            return JobStatus(JobState.RUNNING)
 
 
 def _key(token: str) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import EngineError
-from airflow_lakehouse.spark import sockets
+from airflow_lakehouse.spark import remote, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +65,11 @@ def ensure_server() -> Server:
     if given:
         sockets.check_reachable(given, REMOTE_VARIABLE)
         return Server(given)
+    file = remote.named_file()
+    if file:
+        named = remote.read(file)
+        sockets.check_reachable(named.url, remote.FILE_VARIABLE)
+        return Server(named.address)
     directory = state_dir()
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(directory / "start.lock"):
@@ -74,6 +79,11 @@ def ensure_server() -> Server:
             stop_server()
             server = None
         return server or _start(directory)
+
+
+def is_elsewhere() -> bool:
+    """Tell whether the server is one that somebody else runs, on a machine that may be another."""
+    return bool(os.environ.get(REMOTE_VARIABLE) or remote.named_file())
 
 
 def running_server() -> Server | None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.spark import files, jars
-from airflow_lakehouse.spark.connect_server import REMOTE_VARIABLE, hold_server, state_dir
+from airflow_lakehouse.spark.connect_server import hold_server, is_elsewhere, state_dir
 from airflow_lakehouse.spark.session import open_session
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def job_session(profile: Profile) -> Iterator[SparkSession]:
         with open_session(profile) as spark:
             yield spark
         return
-    if profile.catalog == "glue" and not os.environ.get(REMOTE_VARIABLE):
+    if profile.catalog == "glue" and not is_elsewhere():
         jars.check_aws_jar()
     with hold_server() as server, open_session(profile, server.remote) as spark:
         yield spark
@@ -47,7 +47,7 @@ def staging_root(profile: Profile) -> str:
 
     :param profile: the lakehouse.
     """
-    is_shared = os.environ.get(CLUSTER_VARIABLE) or os.environ.get(REMOTE_VARIABLE)
+    is_shared = os.environ.get(CLUSTER_VARIABLE) or is_elsewhere()
     if is_shared or files.local_path(profile.warehouse_uri):
         return f"{profile.warehouse_uri}/{files.STAGING}"
     return files.file_uri(state_dir() / files.STAGING)

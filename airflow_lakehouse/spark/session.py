@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Final
 from airflow_lakehouse.profile import CATALOG_NAME
 from airflow_lakehouse.spark import catalog
 from airflow_lakehouse.spark.local_warehouse import BUSY_MILLISECONDS
+from airflow_lakehouse.spark.remote import channel_builder, named_file, read
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from pyspark.sql import SparkSession
 
@@ -97,7 +99,10 @@ def open_session(profile: Profile, remote: str | None = None) -> Iterator[SparkS
     """
     from pyspark.sql import SparkSession
 
-    if remote:
+    file = named_file() if remote else None
+    if file:
+        spark = _open_renewed(file)
+    elif remote:
         spark = SparkSession.builder.remote(remote).create()
     else:
         spark = SparkSession.builder.config("spark.sql.extensions", EXTENSIONS).getOrCreate()
@@ -110,6 +115,17 @@ def open_session(profile: Profile, remote: str | None = None) -> Iterator[SparkS
         if remote:
             _disarm(spark)
         catalog.checkpoint(profile)
+
+
+def _open_renewed(file: Path) -> SparkSession:
+    """Open a session whose token is renewed, and give its executors this package."""
+    from pyspark.sql.connect.session import SparkSession
+
+    spark = SparkSession.builder.channelBuilder(channel_builder(file)).create()
+    bundle = read(file).bundle
+    if bundle:
+        spark.addArtifacts(bundle, pyfile=True)
+    return spark
 
 
 def _disarm(spark: SparkSession) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkable
 from weakref import WeakKeyDictionary
 
@@ -18,7 +19,7 @@ from airflow_lakehouse._compat import conf
 from airflow_lakehouse.exceptions import JobLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from airflow_lakehouse.hooks.spark import JobHandle, JobStatus, SparkRunner
 
@@ -26,6 +27,9 @@ THREADS: Final = 4
 """Calls at a time. Each holds Python's lock while it reads an answer, and the loop waits for that lock."""
 PER_SECOND: Final = 20.0
 """Calls a second, unless ``[lakehouse] polls_per_second`` says otherwise."""
+_LOG_SECONDS: Final = 10.0
+_LOG_SHARE: Final = 0.25
+"""How often a job's log is read, and the share of the budget that all logs together may take."""
 _GATHER_SECONDS: Final = 0.5
 """How long a question waits for others that one call can answer with it."""
 _BATCH: Final = 50
@@ -57,18 +61,34 @@ class Poller:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="lakehouse-poll")
         self._interval = 1.0 / per_second
         self._next = 0.0
+        self._watchers = 0
         self._waiting: dict[str, dict[JobHandle, asyncio.Future[JobStatus]]] = {}
         self._gathering: set[asyncio.Task[None]] = set()
 
-    async def call(self, function: Callable[..., _T], *arguments: Any) -> _T:
-        """Call a blocking function in a thread, when it is its turn.
+    @property
+    def log_seconds(self) -> float:
+        """How long to wait before a job's log is read again; the longer, the more jobs are watched."""
+        return max(_LOG_SECONDS, self._watchers * self._interval / _LOG_SHARE)
 
+    @contextmanager
+    def watching(self) -> Iterator[Poller]:
+        """Count whoever watches a job, as long as it does."""
+        self._watchers += 1
+        try:
+            yield self
+        finally:
+            self._watchers -= 1
+
+    async def call(self, runner: SparkRunner, function: Callable[..., _T], *arguments: Any) -> _T:
+        """Call a blocking function of a runner in a thread, when it is its turn.
+
+        :param runner: what it asks; one that looks at this machine alone costs no service anything.
         :param function: what to call.
         :param arguments: its arguments.
         """
-        now = time.monotonic()
-        turn = self._next = max(now, self._next + self._interval)
-        if turn > now:
+        if not getattr(runner, "is_near", False):
+            now = time.monotonic()
+            turn = self._next = max(now, self._next + self._interval)
             await asyncio.sleep(turn - now)
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
@@ -80,7 +100,7 @@ class Poller:
         :raises LakehouseError: see :meth:`SparkRunner.status`.
         """
         if not isinstance(runner, AnswersMany):
-            return await self.call(runner.status, handle)
+            return await self.call(runner, runner.status, handle)
         key = json.dumps([runner.name, runner.options(), handle.location], sort_keys=True, default=str)
         waiting = self._waiting.setdefault(key, {})
         if not waiting:
@@ -92,14 +112,14 @@ class Poller:
         # Shielded: a trigger that is cancelled must not take the answer from another that asks after the same job.
         return await asyncio.shield(future)
 
-    async def _answer(self, key: str, runner: AnswersMany) -> None:
+    async def _answer(self, key: str, runner: Any) -> None:
         await asyncio.sleep(_GATHER_SECONDS)
         waiting = self._waiting.pop(key)
         handles = list(waiting)
         for first in range(0, len(handles), _BATCH):
             batch = handles[first : first + _BATCH]
             try:
-                found = await self.call(runner.statuses, batch)
+                found = await self.call(runner, runner.statuses, batch)
             except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to the loop
                 for handle in batch:
                     _settle(waiting[handle], error)

@@ -11,7 +11,7 @@ from airflow_lakehouse.exceptions import JobTimeoutError, LakehouseError
 from airflow_lakehouse.hooks.spark import JobHandle, runner_from
 from airflow_lakehouse.hooks.spark.patience import Patience
 from airflow_lakehouse.triggers import task_state
-from airflow_lakehouse.triggers.polling import poller
+from airflow_lakehouse.triggers.polling import Poller, poller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 TIMEOUT: Final = "timeout"
 ERROR: Final = "error"
-_LOG_SECONDS: Final = 10.0
 
 
 class JobEvent(TypedDict):
@@ -113,28 +112,29 @@ class SparkJobTrigger(BaseTrigger):
 
     async def _wait(self) -> JobStatus | None:
         runner, handle = self._job()
+        with poller().watching() as asked:
+            return await self._watch(asked, runner, handle)
+
+    async def _watch(self, asked: Poller, runner: SparkRunner, handle: JobHandle) -> JobStatus | None:
         patience, read = Patience(self.poll_seconds, self.deadline), time.monotonic()
         while True:
             try:
-                status = await poller().status(runner, handle)
+                status = await asked.status(runner, handle)
             except Exception as error:  # noqa: BLE001 - what does not pass is raised again
                 pause = patience.after_failure(error)
                 self.log.warning("Job %s cannot be asked after (%s); waiting on", handle.job_id, type(error).__name__)
             else:
-                if not status.is_active or time.monotonic() - read > _LOG_SECONDS:
-                    await self._forward(runner, handle)
+                if not status.is_active or time.monotonic() - read > asked.log_seconds:
                     read = time.monotonic()
+                    lines, self.position = await asked.call(runner, runner.follow_logs, handle, self.position)
+                    for line in lines:
+                        self.log.info("%s", line)
                 if not status.is_active:
                     return status
                 pause = patience.after_answer()
             if patience.is_over:
                 return None
             await asyncio.sleep(pause)
-
-    async def _forward(self, runner: SparkRunner, handle: JobHandle) -> None:
-        lines, self.position = await poller().call(runner.follow_logs, handle, self.position)
-        for line in lines:
-            self.log.info("%s", line)
 
     def _event(
         self, status: str, reason: str, error_type: str, service_state: str = "", attempt: int = 1

@@ -60,6 +60,8 @@ class LocalRunner:
     """
 
     name: ClassVar[str] = "local"
+    is_near: ClassVar[bool] = True
+    """To look at a job asks no service: a triggerer need not save calls."""
     root: Path | None = None
     command: tuple[str, ...] = field(default=(sys.executable, "-m", JOB_MODULE))
     grace_seconds: float = 15.0

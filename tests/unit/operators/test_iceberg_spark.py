@@ -4,96 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 import threading
 import time
-from collections import defaultdict
 from datetime import timedelta
-from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
 from airflow_lakehouse.assets import job_assets
-from airflow_lakehouse.hooks.spark import JobHandle, JobState, LocalRunner
-from airflow_lakehouse.operators.iceberg_spark import IcebergSparkOperator
+from airflow_lakehouse.hooks.spark import JobHandle, JobState
 from airflow_lakehouse.operators.outcome import JobOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-ECHO_JOB = str(Path(__file__).with_name("echo_job.py"))
-
-
-class Store(dict[str, Any]):
-    """Airflow's task store, in memory."""
-
-    def set(self, key: str, value: Any) -> None:
-        """Store; only what JSON can hold."""
-        self[key] = json.loads(json.dumps(value))
-
-
-class Lakehouse:
-    """A connection, a runner, and contexts as Airflow gives them."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.runner = LocalRunner(root=folder / "jobs", command=(sys.executable, ECHO_JOB), grace_seconds=0.2)
-        self.say("complete")
-
-    def say(self, word: str) -> None:
-        """Tell the jobs what to do."""
-        (self.folder / "partial").write_text(word)
-        (self.folder / "partial").replace(self.folder / "control")
-
-    def jobs(self) -> list[dict[str, Any]]:
-        """Return what each job that was started was given, oldest first."""
-        files = sorted((self.folder / "jobs").glob("*/arguments.json"), key=lambda path: path.stat().st_mtime_ns)
-        return [json.loads(path.read_text()) for path in files]
-
-    def operator(self, **arguments: Any) -> IcebergSparkOperator:
-        """Return an operator on this runner."""
-        defaults = {"job": "raw_to_bronze", "runner": self.runner, "deferrable": False, "poll_seconds": 0.05}
-        return IcebergSparkOperator(task_id="bronze", **{**defaults, **arguments})
-
-    @staticmethod
-    def context(*, max_tries: int = 0, store: Store | None = None, started: str = "1") -> Any:
-        """Return a context of one attempt."""
-        ti = SimpleNamespace(dag_id="dag", run_id="run", task_id="bronze", map_index=-1, max_tries=max_tries)
-        context = {"ti": ti, "dag_run": SimpleNamespace(start_date=started), "outlet_events": Events()}
-        return context if store is None else {**context, "task_state_store": store}
-
-    def handles(self) -> list[Any]:
-        """Return the handles of all jobs."""
-        return [self.runner.find(path.name) for path in (self.folder / "jobs").iterdir()]
-
-
-class Events(defaultdict[Any, SimpleNamespace]):
-    """Airflow's outlet events, in memory."""
-
-    def __init__(self) -> None:
-        super().__init__(SimpleNamespace)
-
-    def __missing__(self, asset: Any) -> SimpleNamespace:
-        self[asset] = SimpleNamespace(extra={})
-        return self[asset]
+    from tests.unit.operators.lakehouse_world import World
 
 
 @pytest.fixture
-def lakehouse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lakehouse]:
-    """Return the lakehouse; jobs it started are stopped at the end."""
-    extra = {"warehouse": str(tmp_path / "wh"), "raw": str(tmp_path / "raw")}
-    monkeypatch.setenv("AIRFLOW_CONN_LAKEHOUSE", json.dumps({"conn_type": "lakehouse", "extra": extra}))
-    monkeypatch.setenv("ECHO_CONTROL", str(tmp_path / "control"))
-    lakehouse = Lakehouse(tmp_path)
-    yield lakehouse
-    lakehouse.say("complete")
-    for directory in (tmp_path / "jobs").glob("*"):
-        handle = lakehouse.runner.find(directory.name)
-        if handle:
-            lakehouse.runner.cancel(handle)
+def lakehouse(world: World) -> World:
+    """Return the lakehouse under the name these tests have for it."""
+    return world
 
 
 def _wait(condition: Callable[[], Any]) -> None:
@@ -103,7 +35,7 @@ def _wait(condition: Callable[[], Any]) -> None:
         time.sleep(0.02)
 
 
-def test_counts_come_back_and_nothing_else(lakehouse: Lakehouse) -> None:
+def test_counts_come_back_and_nothing_else(lakehouse: World) -> None:
     """The result has the job's counts; a sample of records that a job might add never reaches XCom."""
     context = lakehouse.context()
     result = lakehouse.operator(arguments={"dt": "2026-01-15", "source_system": "None"}).execute(context)
@@ -116,7 +48,7 @@ def test_counts_come_back_and_nothing_else(lakehouse: Lakehouse) -> None:
     assert given["profile"]["warehouse"] == str(lakehouse.folder / "wh")
 
 
-def test_wrong_days_start_no_job(lakehouse: Lakehouse) -> None:
+def test_wrong_days_start_no_job(lakehouse: World) -> None:
     """A range is handed on as it is; what names no days fails at once, is not retried, and starts nothing."""
     with pytest.raises(AirflowFailException, match="'2026-01' names no days"):
         lakehouse.operator(arguments={"dt": "2026-01"}).execute(lakehouse.context())
@@ -126,7 +58,7 @@ def test_wrong_days_start_no_job(lakehouse: Lakehouse) -> None:
     assert (given["dt"], given["full"]) == ("2026-01-01..2026-01-31", "True")
 
 
-def test_assets_say_what_changed(lakehouse: Lakehouse) -> None:
+def test_assets_say_what_changed(lakehouse: World) -> None:
     """The assets of changed tables carry batch and counts; those of other tables carry nothing."""
     context = lakehouse.context()
     operator = lakehouse.operator()
@@ -137,9 +69,10 @@ def test_assets_say_what_changed(lakehouse: Lakehouse) -> None:
     assert extras == {"iceberg://lakehouse/bronze/bronze_fhir_patient": expected}
 
 
-@pytest.mark.parametrize("store", [None, Store()], ids=["without a task store", "with a task store"])
-def test_a_retry_waits_for_the_job_of_the_attempt_that_died(lakehouse: Lakehouse, store: Store | None) -> None:
+@pytest.mark.parametrize("has_store", [False, True], ids=["without a task store", "with a task store"])
+def test_a_retry_waits_for_the_job_of_the_attempt_that_died(lakehouse: World, *, has_store: bool) -> None:
     """A worker that dies while its job runs leaves it to the next attempt: one job, one result."""
+    store = lakehouse.store() if has_store else None
     lakehouse.say("wait")
     context = lakehouse.context(max_tries=2, store=store)
     with pytest.raises(TaskDeferred):  # the first attempt goes away while the job runs
@@ -151,7 +84,7 @@ def test_a_retry_waits_for_the_job_of_the_attempt_that_died(lakehouse: Lakehouse
         assert len({entry["handle"]["job_id"] for entry in store.values()}) == 1
 
 
-def test_a_retry_takes_the_result_of_a_job_that_ended_meanwhile(lakehouse: Lakehouse) -> None:
+def test_a_retry_takes_the_result_of_a_job_that_ended_meanwhile(lakehouse: World) -> None:
     """The job succeeded but the worker died before it could say so: the retry says it, and runs nothing."""
     context = lakehouse.context(max_tries=1)
     first = lakehouse.operator().execute(context)
@@ -159,23 +92,23 @@ def test_a_retry_takes_the_result_of_a_job_that_ended_meanwhile(lakehouse: Lakeh
     assert len(lakehouse.jobs()) == 1
 
 
-def test_clearing_a_task_runs_its_job_again(lakehouse: Lakehouse) -> None:
+def test_clearing_a_task_runs_its_job_again(lakehouse: World) -> None:
     """Somebody clears a task that succeeded: Airflow raises max_tries, and a new job with a run of its own starts."""
     lakehouse.operator(retries=1).execute(lakehouse.context(max_tries=1))
     lakehouse.operator(retries=1).execute(lakehouse.context(max_tries=2))
     assert [job["run_id"] for job in lakehouse.jobs()] == ["run", "run.1"]
 
 
-def test_a_new_run_of_the_same_name_is_another_run(lakehouse: Lakehouse) -> None:
+def test_a_new_run_of_the_same_name_is_another_run(lakehouse: World) -> None:
     """Another deployment, or a deleted and repeated DAG run, may have the same run id; it must not find old jobs."""
     lakehouse.operator().execute(lakehouse.context(started="1"))
     lakehouse.operator().execute(lakehouse.context(started="2"))
     assert len(lakehouse.jobs()) == 2
 
 
-def test_a_retry_after_a_failure_starts_again(lakehouse: Lakehouse) -> None:
+def test_a_retry_after_a_failure_starts_again(lakehouse: World) -> None:
     """A failed job is not found again for ever: the retry starts another."""
-    context = lakehouse.context(max_tries=2, store=Store())
+    context = lakehouse.context(max_tries=2, store=lakehouse.store())
     lakehouse.say("EngineError")
     with pytest.raises(AirflowException, match="EngineError: job 'raw_to_bronze' failed: as it was told"):
         lakehouse.operator().execute(context)
@@ -185,14 +118,14 @@ def test_a_retry_after_a_failure_starts_again(lakehouse: Lakehouse) -> None:
 
 
 @pytest.mark.parametrize("error", ["InputError", "AuditError"])
-def test_what_a_retry_cannot_mend_is_not_retried(lakehouse: Lakehouse, error: str) -> None:
+def test_what_a_retry_cannot_mend_is_not_retried(lakehouse: World, error: str) -> None:
     """A wrong input or an audit that does not hold fails the task at once."""
     lakehouse.say(error)
     with pytest.raises(AirflowFailException, match="as it was told"):
         lakehouse.operator(retries=3).execute(lakehouse.context())
 
 
-def test_a_job_that_runs_on_is_deferred_and_resumed(lakehouse: Lakehouse) -> None:
+def test_a_job_that_runs_on_is_deferred_and_resumed(lakehouse: World) -> None:
     """The worker hands over to the trigger, whose event brings the result."""
     lakehouse.say("wait")
     context = lakehouse.context()
@@ -208,14 +141,14 @@ def test_a_job_that_runs_on_is_deferred_and_resumed(lakehouse: Lakehouse) -> Non
     assert getattr(operator, deferred.value.method_name)(context, event)["rows"] == 7
 
 
-def test_a_job_that_has_ended_is_not_deferred(lakehouse: Lakehouse) -> None:
+def test_a_job_that_has_ended_is_not_deferred(lakehouse: World) -> None:
     """What is done already saves the way through the triggerer."""
     context = lakehouse.context(max_tries=1)
     lakehouse.operator().execute(context)
     assert lakehouse.operator(deferrable=True).execute(context)["rows"] == 7
 
 
-def test_time_that_is_up_stops_the_job(lakehouse: Lakehouse) -> None:
+def test_time_that_is_up_stops_the_job(lakehouse: World) -> None:
     """In both modes, a job that may not run longer is stopped, not left behind."""
     lakehouse.say("wait")
     operator = lakehouse.operator(job_timeout=timedelta(seconds=0.2))
@@ -224,13 +157,14 @@ def test_time_that_is_up_stops_the_job(lakehouse: Lakehouse) -> None:
     context = lakehouse.context(started="later")
     with pytest.raises(TaskDeferred) as deferred:
         lakehouse.operator(deferrable=True).execute(context)
-    event: Any = {"status": "timeout", "reason": "too long", "error_type": "JobError"}
+    event = {"status": "timeout", "reason": "too long", "error_type": "JobError"}
+    given: Any = {**event, "handle": deferred.value.trigger.handle}
     with pytest.raises(AirflowException, match="too long"):
-        lakehouse.operator().execute_complete(context, {**event, "handle": deferred.value.trigger.handle})
-    assert {lakehouse.runner.status(handle).state for handle in lakehouse.handles()} == {JobState.CANCELLED}
+        lakehouse.operator().execute_complete(context, given)
+    assert set(lakehouse.states()) == {JobState.CANCELLED}
 
 
-def test_a_killed_task_stops_its_job(lakehouse: Lakehouse) -> None:
+def test_a_killed_task_stops_its_job(lakehouse: World) -> None:
     """on_kill reaches the job of the attempt that waits; a retry would otherwise run beside it."""
     lakehouse.say("wait")
     operator = lakehouse.operator()
@@ -251,18 +185,19 @@ def test_a_killed_task_stops_its_job(lakehouse: Lakehouse) -> None:
     assert "was stopped" in str(failures[0])
 
 
-def test_a_job_whose_machine_is_gone_is_started_again(lakehouse: Lakehouse) -> None:
+def test_a_job_whose_machine_is_gone_is_started_again(lakehouse: World) -> None:
     """A stored job that cannot be reached does not block the task for ever; loads are exactly-once."""
-    store = Store()
+    store = lakehouse.store()
     context = lakehouse.context(store=store)
     lakehouse.operator().execute(context)
-    for entry in store.values():
-        entry["handle"]["host"] = "a machine that is no more"
+    for path in store.folder.iterdir():
+        entry = store.get(path.name)
+        store.set(path.name, {**entry, "handle": {**entry["handle"], "host": "a machine that is no more"}})
     assert lakehouse.operator().execute(context)["rows"] == 7
     assert len(lakehouse.jobs()) == 2
 
 
-def test_arguments_are_checked(lakehouse: Lakehouse) -> None:
+def test_arguments_are_checked(lakehouse: World) -> None:
     """An argument no job takes is refused before anything starts."""
     with pytest.raises(AirflowFailException, match="day"):
         lakehouse.operator(arguments={"day": "2026-01-15"}).execute(lakehouse.context())
