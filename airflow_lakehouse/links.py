@@ -59,10 +59,19 @@ def push_links(context: Context, addresses: Mapping[str, str]) -> None:
     """Store the addresses of a job's links.
 
     :param context: the task's context.
-    :param addresses: label to URL, as :meth:`SparkRunner.links` gives them; labels of no link here are left out.
+    :param addresses: label to URL, as :meth:`SparkRunner.links` gives them.
     """
     push = getattr(context["ti"], "xcom_push", None)
+    named = named_links(addresses)
     for link in LINKS:
-        address = addresses.get(link.name)
-        if address and push:
-            push(key=link.xcom_key, value=address)
+        if link.name in named and push:
+            push(key=link.xcom_key, value=named[link.name])
+
+
+def named_links(addresses: Mapping[str, str]) -> dict[str, str]:
+    """Return addresses by the names of the links; a label of no link, such as ``Glue run``, is a service's console.
+
+    :param addresses: label to URL.
+    """
+    ours = {link.name for link in LINKS}
+    return {label if label in ours else JobConsoleLink.name: address for label, address in addresses.items()}

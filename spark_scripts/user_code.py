@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-from airflow_lakehouse.spark.engine import CLUSTER_VARIABLE
-from airflow_lakehouse.spark.jobs.__main__ import main
+from airflow_lakehouse.spark.cluster import run
 
-os.environ[CLUSTER_VARIABLE] = "1"
-sys.exit(main(["user_code", *sys.argv[1:]]))
+run(["--job", "user_code", *sys.argv[1:]])

@@ -22,7 +22,7 @@ from airflow_lakehouse.hooks.edge import airflow_errors
 from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
 from airflow_lakehouse.hooks.spark import JobHandle, JobState, JobStatus, runner_of
 from airflow_lakehouse.hooks.spark.patience import Patience
-from airflow_lakehouse.links import LINKS, push_links
+from airflow_lakehouse.links import LINKS, named_links, push_links
 from airflow_lakehouse.operators import shipped_code
 from airflow_lakehouse.operators.lineage import operator_lineage
 from airflow_lakehouse.operators.outcome import JobOutcome, error_class, job_failure
@@ -367,7 +367,7 @@ class IcebergSparkOperator(BaseOperator):
     def _push_links(self, runner: SparkRunner, handle: JobHandle, context: Context) -> None:
         # A job must not fail for its links.
         with suppress(LakehouseError):
-            self.job_links = runner.links(handle)
+            self.job_links = named_links(runner.links(handle))
             push_links(context, self.job_links)
 
     def _log_lines(self, lines: list[str]) -> None:

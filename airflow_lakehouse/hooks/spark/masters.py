@@ -20,6 +20,8 @@ from airflow_lakehouse.hooks.spark.base import JobHandle, JobState, JobStatus
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from airflow_lakehouse.hooks.spark.job_files import JobFiles
+
 _SECONDS: Final = 120
 _CANCELLED: Final = "cancelled.json"
 
@@ -271,7 +273,7 @@ class Cluster:
         """As :meth:`SparkRunner.links`."""
         return self.master.link(handle.job_id)
 
-    def _files(self, token: str) -> Any:
+    def _files(self, token: str) -> JobFiles:
         from airflow_lakehouse.hooks.spark.aws import Aws
         from airflow_lakehouse.hooks.spark.job_files import JobFiles, S3Folder
         from airflow_lakehouse.ocr.folder import open_folder
