@@ -34,7 +34,7 @@ class Plan(NamedTuple):
 
     :param pending: what must be loaded, with the batch and time of a run that was killed where there is one.
     :param done: what was loaded.
-    :param replaced: of these, what another version was loaded in place of, although it is there.
+    :param replaced: of these, those in whose place another version was found since, although they are there.
     """
 
     pending: list[Entry]
@@ -78,7 +78,7 @@ class Ledger:
         known = self.entries()
         fresh = [item for item in found if (item.file.uri, item.file.etag) not in known]
         batch, now = batch_id(fresh, job), after(map(came_at, known.values()))
-        gone = set(ledger_rows.dead(known.values()))
+        gone = set(ledger_rows.replaced(known.values()))
         pending: list[Entry] = []
         done: list[Entry] = []
         for item in found:
@@ -104,8 +104,8 @@ class Ledger:
         Another run may have found the same files at the same moment. Whoever writes first has named their batch and
         time, and both runs give the rows those: under two, the same row would have two values, by who came first.
 
-        A version is back where the drop held it when another one had been loaded from there. What was loaded after the
-        drop was listed may have come after it, so where anything was, the next run will tell.
+        A version is back where the drop held it after another one had been found there. What was found after the drop
+        was listed may have come after it, so where anything was, the next run will tell.
 
         :param entries: to be loaded, or replaced, from :meth:`plan`.
         :param run_id: the run that writes.
@@ -117,7 +117,7 @@ class Ledger:
 
     def _claim(self, entries: Sequence[Entry], run_id: str, last: Mapping[str, tuple[datetime, str]]) -> list[Entry]:
         rows = self._reread()
-        known, gone, now = {key_of(row): row for row in rows}, set(ledger_rows.dead(rows)), newest(rows)
+        known, gone, now = {key_of(row): row for row in rows}, set(ledger_rows.replaced(rows)), newest(rows)
         claimed, changed = [], []
         for entry in entries:
             key = entry.file.uri, entry.file.etag

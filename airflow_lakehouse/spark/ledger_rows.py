@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
 
     from airflow_lakehouse.parsing import SourceFile
     from airflow_lakehouse.spark.discovery import Found
@@ -99,7 +99,18 @@ def dead(rows: Collection[Row]) -> list[Key]:
 
     :param rows: every entry as it is stored.
     """
-    last = newest(rows)
+    return _before(rows, newest(row for row in rows if row["state"] != DISCOVERED))
+
+
+def replaced(rows: Collection[Row]) -> list[Key]:
+    """Return the file versions in whose place another one was found later, whether or not that was loaded.
+
+    :param rows: every entry as it is stored.
+    """
+    return _before(rows, newest(rows))
+
+
+def _before(rows: Iterable[Row], last: Mapping[str, tuple[datetime, str]]) -> list[Key]:
     return sorted(key_of(row) for row in rows if _order(row) < last.get(row["source_uri"], _order(row)))
 
 
@@ -112,15 +123,14 @@ def returned(rows: Iterable[Row]) -> list[Key]:
 
 
 def newest(rows: Iterable[Row]) -> dict[str, tuple[datetime, str]]:
-    """Return, for each file, when the newest version that was loaded came into its place, and which one that is.
+    """Return, for each file, when the newest of its versions came into its place, and which one that is.
 
-    :param rows: every entry as it is stored.
+    :param rows: entries as they are stored.
     """
     found: dict[str, tuple[datetime, str]] = {}
     for row in rows:
-        if row["state"] != DISCOVERED:
-            uri = row["source_uri"]
-            found[uri] = max(found.get(uri, _order(row)), _order(row))
+        uri = row["source_uri"]
+        found[uri] = max(found.get(uri, _order(row)), _order(row))
     return found
 
 

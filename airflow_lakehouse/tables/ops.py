@@ -24,7 +24,7 @@ INGESTED_FILES: Final = Table(
         Column(
             "returned_at",
             "timestamp",
-            "When this version was in its place again, after another had been loaded from there; null if it never was",
+            "When this version was in its place again, after another had been found there; null if it never was",
         ),
     ),
     key=FILE_KEY,

@@ -1,4 +1,4 @@
-"""Random schedules of drops, overwrites, deletions, runs, kills and storms, judged by the reference model.
+"""Random schedules of drops, overwrites, returns, deletions, runs, kills and storms, judged by the reference model.
 
 ``FAULT_SCHEDULES=100 pytest tests/faults/test_schedules.py`` (or ``make schedules``) tries other ones each time: as
 many on this machine, and a fifth as many on Glue and S3, for as long as it takes.
@@ -72,6 +72,8 @@ class Lakehouse:
 
     place: Place
     expected: ReferenceLakehouse = field(default_factory=ReferenceLakehouse)
+    held: dict[int, list[list[Resource]]] = field(default_factory=dict)
+    """File to what it has held, oldest first."""
 
     def run(self, job: str, point: str, times: int) -> None:
         """Run a job, which may be killed at a point or fail in a storm, and tell the reference what came of it."""
@@ -110,7 +112,21 @@ class Drop:
 
     def do(self, lakehouse: Lakehouse) -> None:
         """Write it."""
+        lakehouse.held.setdefault(self.file, []).append(self.resources)
         lakehouse.place.drop(f"fhir/{_FILES[self.file]}.ndjson", *self.resources)
+
+
+@dataclass
+class Back:
+    """A file is put back as it was before it was last overwritten, if it was."""
+
+    file: int
+
+    def do(self, lakehouse: Lakehouse) -> None:
+        """Write it."""
+        versions = lakehouse.held.get(self.file, [])
+        if len(versions) > 1:
+            Drop(self.file, versions[-2]).do(lakehouse)
 
 
 @dataclass
@@ -138,7 +154,7 @@ class Storm:
         lakehouse.place.storm(self.kind, strength=self.strength)
 
 
-Step = Drop | Run | Storm
+Step = Drop | Back | Run | Storm
 
 
 @dataclass
@@ -243,14 +259,15 @@ _DROPS = st.builds(
     st.integers(0, len(_FILES) - 1),
     st.lists(st.one_of(_PATIENTS, _OBSERVATIONS, _OBSERVATIONS, _DELETIONS, st.just(_BAD)), min_size=2, max_size=6),
 )
+_CHANGES = st.one_of(_DROPS, _DROPS, st.builds(Back, st.integers(0, len(_FILES) - 1)))
 _RUNS = st.one_of(
     st.builds(Run, st.sampled_from(["bronze", "silver"])),
     st.builds(Run, st.just("bronze"), st.sampled_from(["written down", "merged", "counted"]), st.integers(1, 2)),
     st.builds(Run, st.just("silver"), st.just("conformed"), st.integers(1, 4)),
 )
 _STORMS = st.builds(Storm, st.sampled_from(["throttle", "lose", "cut", "outrun"]), st.sampled_from([0.1, 0.2, 0.3]))
-_SCHEDULES = st.lists(st.one_of(_DROPS, _RUNS), min_size=4, max_size=9)
-_STORMY = st.lists(st.one_of(_DROPS, _RUNS, _STORMS), min_size=4, max_size=8)
+_SCHEDULES = st.lists(st.one_of(_CHANGES, _RUNS), min_size=4, max_size=9)
+_STORMY = st.lists(st.one_of(_CHANGES, _RUNS, _STORMS), min_size=4, max_size=8)
 
 _EVERYTHING: Final[list[Step]] = [
     Drop(0, [patient("p0", **version(3)), patient("p1"), observation("o0", "p0"), observation("o1", "p0"), _BAD]),
@@ -264,6 +281,7 @@ _EVERYTHING: Final[list[Step]] = [
     Run("bronze"),
     Run("silver"),
     Drop(3, [patient("p0", **version(4)), deletion("Observation/o0", timestamp="2026-01-09T12:00:00Z")]),
+    Back(0),
     Run("bronze"),
 ]
 _EVERY_STORM: Final[list[Step]] = [

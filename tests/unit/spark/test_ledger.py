@@ -133,6 +133,16 @@ def test_a_version_that_was_never_loaded_and_is_back_is_live(catalog: Catalog) -
     assert Ledger(catalog).dead_versions() == [("file:///drop/a", "a2")]
 
 
+def test_a_version_that_took_its_place_and_was_never_loaded_is_dead(catalog: Catalog) -> None:
+    """A, then B by a run that was killed half way, then A again: what is in bronze of B counts no more."""
+    _load(catalog, "a1")
+    book = Ledger(catalog)
+    book.claim(book.plan(_found("a2"), "job").pending, "killed")
+    assert Ledger(catalog).dead_versions() == []
+    _load(catalog, "a1")
+    assert Ledger(catalog).dead_versions() == [("file:///drop/a", "a2")]
+
+
 def test_an_old_listing_takes_nothing_back(catalog: Catalog) -> None:
     """A run that has listed the drop before another one loaded a new version does not take the old one for back."""
     _load(catalog, "a1")
