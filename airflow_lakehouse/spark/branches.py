@@ -72,8 +72,15 @@ def create(spark: SparkSession, catalog: Catalog, table: Table, branch: str, bas
     :param table: the table.
     :param branch: its name.
     :param base: snapshot to begin at; None for an empty table.
+    :raises ConflictError: when the table was empty, and is not any more: the branch would begin with another's rows.
     """
+    from pyiceberg.table.snapshots import ancestors_of
+
     found = catalog.load_table(table.identifier)
+    if base is None and branch in found.refs():
+        # Of an attempt that met a conflict. Spark replaces a branch by what is in main, and fails where nothing is.
+        with found.manage_snapshots() as change:
+            change.remove_branch(branch)
     at = found.snapshot_by_id(base) if base is not None else None
     # Iceberg reckons the age of a branch from its snapshot, which may be years old when the branch is made.
     minutes = age_from(at.timestamp_ms if at else _now_ms(), _ABANDONED) // _MINUTE_MS + 1
@@ -81,7 +88,10 @@ def create(spark: SparkSession, catalog: Catalog, table: Table, branch: str, bas
     name = schema.qualified(table)
     spark.sql(f"ALTER TABLE {name} CREATE OR REPLACE BRANCH `{branch}`{start} RETAIN {minutes} MINUTES")
     found = catalog.load_table(table.identifier)
-    return found.refs()[branch].snapshot_id
+    begun = found.refs()[branch].snapshot_id
+    if base is None and any(one.snapshot_id == begun for one in ancestors_of(found.current_snapshot(), found.metadata)):
+        raise load.conflict(table)
+    return begun
 
 
 def publish(catalog: Catalog, staged: Staged) -> None:

@@ -115,6 +115,32 @@ def test_a_drop_that_arrives_cut_off_is_not_published(warehouse: Profile, tmp_pa
     assert [row["check"] for row in _audits(warehouse, "accepting", "accepted")] == ["ROW_COUNT"]
 
 
+@pytest.mark.parametrize("meets", ["another run", "a conflict"])
+def test_a_table_that_is_empty_when_a_run_looks(
+    warehouse: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meets: str
+) -> None:
+    """Row 5: another run fills it before it is branched, or an attempt is begun again: its rows are there once."""
+    write_lines(tmp_path / "drop/1.ndjson", _patient("p"), _encounter("e"))
+    arguments = JobArguments(warehouse.with_raw(str(tmp_path / "drop")))
+    run_job("raw_to_bronze", arguments)
+    original, calls = branches.create, list[Table]()
+
+    def create(spark: Any, catalog: Any, table: Table, *more: Any) -> int:
+        calls.append(table)
+        if meets == "another run" and len(calls) == 1:
+            run_job("bronze_to_silver", JobArguments(warehouse, "first"))
+        if meets == "a conflict" and len(calls) == 2:
+            raise ConflictError("made up by the test", remedy="look again")
+        return original(spark, catalog, table, *more)
+
+    monkeypatch.setattr(branches, "create", create)
+    run_job("bronze_to_silver", arguments)
+    assert len(calls) > 2
+    assert [row["patient_id"] for row in read_rows(warehouse, PATIENT.identifier)] == ["p"]
+    assert [row["encounter_id"] for row in read_rows(warehouse, ENCOUNTER.identifier)] == ["e"]
+    assert not _branches(warehouse)
+
+
 @pytest.mark.thorough
 def test_a_row_that_fails_a_check_is_named_by_where_it_came_from(
     warehouse: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
