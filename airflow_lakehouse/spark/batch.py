@@ -146,7 +146,7 @@ def load_batch(work: Batch, registry: Registry, arguments: JobArguments, result:
     """
     result.batch_id = work.entries[-1].batch_id
     every = ",".join(sorted({entry.batch_id for entry in work.entries}))
-    stamp(work.spark, {"batch-id": result.batch_id, BATCHES: every, "run-id": arguments.run_id, "job": job})
+    stamp(work.spark, {"batch-id": result.batch_id, BATCHES: every, **arguments.stamps(job)})
     staging.clear_abandoned(arguments.profile)
     try:
         _stage(work, registry, work.area)

@@ -138,6 +138,10 @@ def test_a_table_that_is_empty_when_a_run_looks(
     assert len(calls) > 2
     assert [row["patient_id"] for row in read_rows(warehouse, PATIENT.identifier)] == ["p"]
     assert [row["encounter_id"] for row in read_rows(warehouse, ENCOUNTER.identifier)] == ["e"]
+    held = load_pyiceberg(warehouse).load_table(PATIENT.identifier).current_snapshot()
+    told = dict(held.summary.additional_properties) if held and held.summary else {}
+    assert told["lakehouse.run-id"] == ("first" if meets == "another run" else arguments.run_id)
+    assert len(told["lakehouse.try"]) == 8
     assert not _branches(warehouse)
 
 

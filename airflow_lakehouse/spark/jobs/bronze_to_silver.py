@@ -156,7 +156,7 @@ def _catch_up(catalog: Catalog, arguments: JobArguments, moment: AsOf, this: _Pa
             release.check_what_is_there(there, began, {name: seen for name, (seen, _) in marks.items() if seen})
         return
     with job_session(arguments.profile) as spark:
-        stamp(spark, {"run-id": arguments.run_id, "job": NAME})
+        stamp(spark, arguments.stamps(NAME))
         area = f"{arguments.staging_area}-silver"
         # Against another moment file versions may also come back to life, which no delta tells of. Rows under another
         # key, or none, name nobody that rows under this one do.

@@ -93,6 +93,15 @@ class JobArguments:
         """
         return f"{staging_root(self.profile)}/{self.run_id}-{self._attempt}"
 
+    def stamps(self, job: str) -> dict[str, str]:
+        """Return what each commit of a job says of it, by names below the common prefix: run, job and try.
+
+        A try is one start of the job, whoever started it: a zombie and its successor have one run and two of these.
+
+        :param job: its name.
+        """
+        return {"run-id": self.run_id, "job": job, "try": self._attempt}
+
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> JobArguments:
         """Build the arguments from JSON values.
