@@ -8,7 +8,20 @@ from airflow_lakehouse.exceptions import JobError, LakehouseError, SourceReadErr
 from airflow_lakehouse.spark.conflicts import is_conflict
 from airflow_lakehouse.spark.connect_server import state_dir
 
-_LOST: Final = ("UNAVAILABLE", "Connection refused", "Socket closed", "SESSION_CLOSED", "INVALID_HANDLE")
+_TOLD: Final = (
+    (
+        # How S3 and Glue say that they are asked too often, and how Arrow passes it on.
+        ("ThrottlingException", "Rate exceeded", "SlowDown", "SLOW_DOWN", "HTTP status 503"),
+        "S3 or Glue refused, however often it was asked",
+        "run it again, later or less at once; what is done already stays. The runbook: S3 or Glue refuses",
+    ),
+    (
+        ("UNAVAILABLE", "Connection refused", "Socket closed", "SESSION_CLOSED", "INVALID_HANDLE"),
+        "the Spark engine went away",
+        "run it again; if it dies again read {log} and give it more memory (LAKEHOUSE_ENGINE_MEMORY)",
+    ),
+)
+"""Words in the text of an error, what they mean, and what to do."""
 
 
 def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
@@ -42,11 +55,9 @@ def known_error(job: str, error: BaseException) -> LakehouseError | None:
             f"{job}: another run committed to the same partition first, or the catalog did not answer ({kind})",
             remedy="run it again; what is loaded already is found and not loaded twice",
         )
-    if any(lost in text for lost in _LOST):
-        return JobError(
-            f"{job}: the Spark engine went away ({kind})",
-            remedy=f"run it again; if it dies again read {log} and give it more memory (LAKEHOUSE_ENGINE_MEMORY)",
-        )
+    for words, said, remedy in _TOLD:
+        if any(word in text for word in words):
+            return JobError(f"{job}: {said} ({kind})", remedy=remedy.format(log=log))
     if SourceReadError.__name__ in text:
         return SourceReadError(
             f"{job}: a file could not be read as it was listed ({kind})",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from airflow_lakehouse.parsing import Rejected, Row
 from airflow_lakehouse.spark.cutting import PARSER_FAILED, _batches
 from airflow_lakehouse.spark.jobs.failures import as_lakehouse_error
@@ -14,6 +16,19 @@ class ValidationException(Exception):  # noqa: N818 - the name PyIceberg gives i
 def test_a_conflict_is_told_by_its_class() -> None:
     """PyIceberg names the conflict in the class alone; the message says that running again is safe."""
     assert "another run committed" in str(as_lakehouse_error("raw_to_bronze", ValidationException("found files")))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "An error occurred (ThrottlingException) when calling the UpdateTable operation: Rate exceeded",
+        "AWS Error UNKNOWN (HTTP status 503) during HeadObject operation: No response body.",
+        "software.amazon.awssdk.services.s3.model.S3Exception: Please reduce your request rate. (SlowDown)",
+    ],
+)
+def test_a_store_that_refuses_is_named(text: str) -> None:
+    """Whichever client was told so: that it is nobody's data, and that running again is what to do."""
+    assert "S3 or Glue refused" in str(as_lakehouse_error("raw_to_bronze", RuntimeError(text)))
 
 
 def test_an_unknown_failure_quotes_nothing() -> None:
