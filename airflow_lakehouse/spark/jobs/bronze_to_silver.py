@@ -81,6 +81,10 @@ def run(arguments: JobArguments) -> JobResult:
         raise
     finally:
         record(catalog, arguments.run_id, releases)
+    for one in passes:
+        if one.attempts > 1:
+            # An attempt that met a conflict may have left a branch of a table that the next one found up to date.
+            one.release.withdraw()
     result = JobResult(arguments.run_id, status=UNCHANGED)
     for release in releases:
         _report(result, release)
