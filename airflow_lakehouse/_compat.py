@@ -9,7 +9,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow.sdk import Asset, BaseHook, BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue, conf
+    from collections.abc import Mapping
+
+    from airflow.sdk import (
+        DAG,
+        Asset,
+        AssetWatcher,
+        BaseHook,
+        BaseOperator,
+        BaseOperatorLink,
+        BaseSensorOperator,
+        Connection,
+        Param,
+        PokeReturnValue,
+        conf,
+        task,
+    )
     from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
     from airflow.sdk.definitions.context import Context
     from airflow.sdk.exceptions import (
@@ -20,18 +35,37 @@ if TYPE_CHECKING:
         AirflowSkipException,
         TaskDeferralError,
         TaskDeferralTimeout,
+        TaskDeferred,
     )
+    from airflow.triggers.base import BaseEventTrigger
 else:
     try:
-        from airflow.sdk import Asset, BaseHook, BaseOperator, BaseOperatorLink, BaseSensorOperator, PokeReturnValue
+        from airflow.sdk import (
+            DAG,
+            Asset,
+            AssetWatcher,
+            BaseHook,
+            BaseOperator,
+            BaseOperatorLink,
+            BaseSensorOperator,
+            Connection,
+            Param,
+            PokeReturnValue,
+            task,
+        )
         from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
     except ImportError:  # Airflow 2.11
+        from airflow import DAG
         from airflow.datasets import Dataset as Asset
+        from airflow.decorators import task
         from airflow.decorators.base import DecoratedOperator, TaskDecorator, task_decorator_factory
         from airflow.hooks.base import BaseHook
-        from airflow.models import BaseOperator
+        from airflow.models import BaseOperator, Connection
         from airflow.models.baseoperatorlink import BaseOperatorLink
+        from airflow.models.param import Param
         from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
+
+        AssetWatcher = None
     try:
         from airflow.sdk import conf
     except ImportError:  # Airflow 2.11 and 3.0
@@ -45,6 +79,7 @@ else:
             AirflowSkipException,
             TaskDeferralError,
             TaskDeferralTimeout,
+            TaskDeferred,
         )
     except ImportError:  # before Airflow 3.2
         from airflow.exceptions import (
@@ -55,29 +90,40 @@ else:
             AirflowSkipException,
             TaskDeferralError,
             TaskDeferralTimeout,
+            TaskDeferred,
         )
+    try:
+        from airflow.triggers.base import BaseEventTrigger
+    except ImportError:  # Airflow 2.11, which watches no assets
+        from airflow.triggers.base import BaseTrigger as BaseEventTrigger
     Context = dict[str, Any]
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 __all__ = [
+    "DAG",
     "AirflowException",
     "AirflowFailException",
     "AirflowNotFoundException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "Asset",
+    "AssetWatcher",
+    "BaseEventTrigger",
     "BaseHook",
     "BaseOperator",
     "BaseOperatorLink",
     "BaseSensorOperator",
     "BaseTrigger",
+    "Connection",
     "Context",
     "DecoratedOperator",
+    "Param",
     "PokeReturnValue",
     "TaskDecorator",
     "TaskDeferralError",
     "TaskDeferralTimeout",
+    "TaskDeferred",
     "TriggerEvent",
     "conf",
     "default_deferrable",
@@ -85,6 +131,7 @@ __all__ = [
     "make_asset",
     "make_event",
     "read_xcom",
+    "task",
     "task_decorator_factory",
     "task_store",
 ]
@@ -95,12 +142,16 @@ def default_deferrable() -> bool:
     return bool(conf.getboolean("operators", "default_deferrable", fallback=False))
 
 
-def make_asset(uri: str, name: str) -> Asset:
-    """Return an asset; Airflow 2 calls it a dataset and knows it by its URI alone.
+def make_asset(uri: str, name: str, watchers: Mapping[str, BaseEventTrigger] | None = None) -> Asset:
+    """Return an asset; Airflow 2 calls it a dataset, knows it by its URI alone, and has nothing watch it.
 
     :param uri: the identity of the data.
     :param name: what people call it.
+    :param watchers: triggers that tell of news of it, by the name of the watch.
     """
+    if watchers and AssetWatcher is not None:
+        watches = [AssetWatcher(name=watch, trigger=trigger) for watch, trigger in watchers.items()]
+        return Asset(name=name, uri=uri, watchers=watches)
     try:
         return Asset(name=name, uri=uri)
     except TypeError:  # Airflow 2.11: Dataset(uri)

@@ -6,7 +6,7 @@ definitions need the standard library alone; only the asset itself comes from Ai
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse import tables
 from airflow_lakehouse._compat import make_asset
@@ -16,7 +16,7 @@ from airflow_lakehouse.profile import CATALOG_NAME
 if TYPE_CHECKING:
     from urllib.parse import SplitResult
 
-    from airflow_lakehouse._compat import Asset
+    from airflow_lakehouse._compat import Asset, BaseEventTrigger
 
 SCHEME: Final = "iceberg"
 _PARTS: Final = 2
@@ -87,3 +87,36 @@ def check_uri(uri: SplitResult) -> SplitResult:
             f"asset URI {uri.geturl()!r} names no table", legal=f"{SCHEME}://catalog/namespace/table"
         )
     return uri._replace(path="/" + "/".join(parts))
+
+
+def watched_table(name: str, **arguments: Any) -> Asset:
+    """Return the asset of a table, watched for commits of data by anybody; on Airflow 2 nothing watches it.
+
+    :param name: with or without the namespace.
+    :param arguments: of :class:`~airflow_lakehouse.triggers.watch.NewSnapshotsTrigger`, such as the connection.
+    :raises TableNotFoundError: when no such table is defined.
+    """
+    # Imported when used: a DAG that only names an asset needs no trigger.
+    from airflow_lakehouse.triggers.watch import NewSnapshotsTrigger
+
+    table = tables.by_name(name)
+    watch = NewSnapshotsTrigger(**{"table": table.identifier, **arguments})
+    return make_asset(table_uri(table), table.identifier, {"commits": watch})
+
+
+def watched_drop(prefix: str, *, queue_url: str | None = None, **arguments: Any) -> Asset:
+    """Return the asset of a raw drop in S3, watched for new objects; on Airflow 2 nothing watches it.
+
+    :param prefix: ``s3://bucket/prefix``; also the asset's URI.
+    :param queue_url: SQS queue that S3 tells of new objects; without one the prefix is listed.
+    :param arguments: of :class:`~airflow_lakehouse.triggers.watch.NewEventsTrigger` or
+        :class:`~airflow_lakehouse.triggers.watch.NewVersionsTrigger`.
+    """
+    from airflow_lakehouse.triggers.watch import NewEventsTrigger, NewVersionsTrigger
+
+    watch: BaseEventTrigger
+    if queue_url:
+        watch = NewEventsTrigger(**{"queue_url": queue_url, "prefix": prefix, **arguments})
+    else:
+        watch = NewVersionsTrigger(**{"prefix": prefix, **arguments})
+    return make_asset(prefix, prefix, {"objects": watch})

@@ -43,9 +43,13 @@ def get_provider_info() -> dict[str, Any]:
                 "operators.rollback",
             )
         ],
-        "sensors": [_modules("sensors.partition", "sensors.raw_drop")],
+        "sensors": [_modules("sensors.partition", "sensors.raw_drop", "sensors.raw_versions", "sensors.table")],
         "hooks": [_modules("hooks.lakehouse")],
-        "triggers": [_modules("triggers.partition", "triggers.raw_drop", "triggers.spark_job")],
+        "triggers": [
+            _modules(
+                "triggers.partition", "triggers.raw_drop", "triggers.spark_job", "triggers.table", "triggers.watch"
+            )
+        ],
         "task-decorators": [
             {"name": "iceberg_spark", "class-name": "airflow_lakehouse.operators.decorator.iceberg_spark_task"}
         ],
@@ -91,6 +95,7 @@ def _connection_fields() -> dict[str, Any]:
         "scripts": _field("Job scripts", "Where a remote engine finds scripts and bundles: s3://..."),
         "ocr": _field("OCR engine", "What reads the pages of documents", choices=OCR_ENGINES),
         "textract": _field("OCR results", "Where OCR results go; <warehouse>/textract when empty"),
+        "aws_conn_id": _field("AWS connection", "Airflow's connection for Glue and S3; empty takes what boto3 finds"),
         "region": _field("AWS region", "Region of the Glue catalog"),
         "deidentify": _field("De-identify silver", "Empty, or what silver holds of dates", choices=DEIDENTIFY),
         "deidentify_key": _field("De-identification key", "File with the key; by default an environment variable"),

@@ -19,6 +19,8 @@ _OBJECTS: Final = {
     "runner_options": '{"application_id": "00f1..."}',
 }
 """Fields that are objects, with an example of each; the form of the connection gives them as text."""
+AWS_FIELD = "aws_conn_id"
+"""Field of the extra that is Airflow's own: jobs get their AWS credentials where they run."""
 
 
 class LakehouseHook(BaseHook):
@@ -27,7 +29,8 @@ class LakehouseHook(BaseHook):
     Every field is in the connection's extra: ``raw``, ``warehouse``, ``catalog``, ``runner``, ``runner_options`` (an
     object), ``scripts``, ``ocr``, ``textract``, ``region``, ``parsers`` (a list, or paths with commas between),
     ``deidentify``, ``deidentify_key`` and ``catalog_properties`` (an object). They are the fields of
-    :class:`~airflow_lakehouse.profile.Profile`.
+    :class:`~airflow_lakehouse.profile.Profile`; besides them
+    :data:`AWS_FIELD` names the AWS connection that reaches a Glue catalog and S3 from Airflow.
 
     :param lakehouse_conn_id: id of the connection.
     """
@@ -54,6 +57,7 @@ class LakehouseHook(BaseHook):
                 remedy=f"airflow connections add {self.lakehouse_conn_id} --conn-type lakehouse "
                 """--conn-extra '{"warehouse": "...", "raw": "..."}'""",
             ) from error
+        extra.pop(AWS_FIELD, None)
         try:
             return Profile.from_dict(_typed(extra))
         except ConfigurationError as error:
@@ -68,10 +72,11 @@ class LakehouseHook(BaseHook):
 
         :raises ConfigurationError: when there is none yet; the first run makes a local one.
         """
-        # Imported when used: this pulls pyarrow in, which a DAG parse must not pay for.
+        # Imported when used: the module imports this one.
+        from airflow_lakehouse.hooks.iceberg import open_catalog
         from airflow_lakehouse.spark.catalog import load_pyiceberg
 
-        return load_pyiceberg(self.get_profile())
+        return open_catalog(self.lakehouse_conn_id) or load_pyiceberg(self.get_profile())
 
     def test_connection(self) -> tuple[bool, str]:
         """Tell whether the catalog answers and the raw drop can be listed.

@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse import tables
 from airflow_lakehouse.exceptions import ConfigurationError, TableNotFoundError
+from airflow_lakehouse.hooks.iceberg import read_catalog
+from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID
+from airflow_lakehouse.hooks.looking import Finding, Look
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from pyiceberg.catalog import Catalog
     from pyiceberg.expressions import BooleanExpression
     from pyiceberg.table import FileScanTask
     from pyiceberg.table import Table as IcebergTable
-
-    from airflow_lakehouse.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +122,21 @@ def _rows(table: IcebergTable, partition: Mapping[str, Any], tasks: list[FileSca
     if any(task.residual != AlwaysTrue() for task in tasks):
         # A file of an earlier partition spec holds rows of other partitions too: these columns of it must be read.
         return int(table.scan(row_filter=_filter(partition), selected_fields=tuple(partition)).count())
-    # One delete file may belong to several data files; it counts once.
-    deletes = {delete.file_path: delete.record_count for task in tasks for delete in task.delete_files}
-    return max(0, sum(task.file.record_count for task in tasks) - sum(deletes.values()))
+    return live_rows(tasks)
+
+
+def live_rows(tasks: Iterable[FileScanTask]) -> int:
+    """Count the rows of data files, less those their delete files name; no data file is opened.
+
+    :param tasks: what a scan reads.
+    """
+    rows = 0
+    deletes: dict[str, int] = {}
+    for task in tasks:
+        rows += task.file.record_count
+        # One delete file may belong to several data files; it counts once.
+        deletes |= {delete.file_path: delete.record_count for delete in task.delete_files}
+    return max(0, rows - sum(deletes.values()))
 
 
 def _plan(table: IcebergTable, partition: Mapping[str, Any]) -> list[FileScanTask]:
@@ -153,10 +166,10 @@ def _filter(partition: Mapping[str, Any]) -> BooleanExpression:
     return expression
 
 
-def look_for(profile: Profile, table: str, partition: Mapping[str, Any]) -> PartitionFinding:
+def look_for(catalog: Catalog | None, table: str, partition: Mapping[str, Any]) -> PartitionFinding:
     """Return what a lakehouse holds in a partition; nothing where it has no catalog, table or snapshot yet.
 
-    :param profile: the lakehouse.
+    :param catalog: an open catalog; None where it is still to be made.
     :param table: with or without the namespace.
     :param partition: column to value.
     :raises ConfigurationError: when the table is not partitioned so, or a value does not fit its column.
@@ -165,8 +178,29 @@ def look_for(profile: Profile, table: str, partition: Mapping[str, Any]) -> Part
     if legal is not None:
         check_columns(table, partition, legal)
     identifier = identifier_of(table)
-    if profile.catalog == "sqlite" and not profile.catalog_file.is_file():
-        return PartitionFinding(identifier, dict(partition))
-    from airflow_lakehouse.spark.catalog import load_pyiceberg
+    return look_at(catalog, identifier, partition) if catalog else PartitionFinding(identifier, dict(partition))
 
-    return look_at(load_pyiceberg(profile), identifier, partition)
+
+@dataclass(frozen=True)
+class PartitionLook(Look):
+    """Look for rows in a partition: what :class:`PartitionFinding` holds.
+
+    :param table: with or without its namespace.
+    :param partition: column to value; partition columns alone.
+    :param min_rows: how many rows there must be.
+    :param lakehouse_conn_id: connection of the catalog, of any type of :mod:`airflow_lakehouse.hooks.iceberg`.
+    :param aws_conn_id: Airflow's AWS connection for Glue and S3.
+    """
+
+    table: str
+    partition: dict[str, Any]
+    min_rows: int = 1
+    lakehouse_conn_id: str = DEFAULT_CONN_ID
+    aws_conn_id: str | None = None
+
+    def look(self, cursor: dict[str, Any] | None = None) -> Finding:  # noqa: ARG002 - nothing new is looked for
+        """Read the table's metadata once."""
+        found = read_catalog(
+            self.lakehouse_conn_id, self.aws_conn_id, lambda catalog: look_for(catalog, self.table, self.partition)
+        )
+        return Finding(found.rows >= self.min_rows, found.as_dict())

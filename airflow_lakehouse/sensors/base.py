@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_lakehouse import exceptions
 from airflow_lakehouse._compat import (
@@ -17,38 +17,68 @@ from airflow_lakehouse._compat import (
 )
 from airflow_lakehouse.exceptions import UsageError
 from airflow_lakehouse.hooks.edge import airflow_errors
+from airflow_lakehouse.hooks.looking import Finding
 
 if TYPE_CHECKING:
     from airflow_lakehouse._compat import Context
+    from airflow_lakehouse.hooks.looking import Look
     from airflow_lakehouse.triggers.base import FindingTrigger
 
 
 class FindingSensor(BaseSensorOperator):
     """Wait for something and return what was found.
 
+    A subclass has an attribute for each field of the look of its :attr:`trigger_class`.
+
     :param deferrable: wait in the triggerer and hold no worker; by default ``[operators] default_deferrable``.
     """
+
+    trigger_class: ClassVar[type[FindingTrigger]]
 
     def __init__(self, *, deferrable: bool | None = None, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.deferrable = deferrable
 
-    @abstractmethod
-    def make_trigger(self, deadline: float) -> FindingTrigger:
-        """Return the trigger that looks for the same thing; called after templates are rendered.
+    def look(self) -> Look:
+        """Return what looks, here and in the triggerer; called after templates are rendered."""
+        kind = self.trigger_class.look_class
+        return kind(**{field.name: getattr(self, field.name) for field in fields(kind)})
 
-        :param deadline: when to give up, in seconds since the epoch.
+    def cursor(self, context: Context) -> dict[str, Any] | None:  # noqa: ARG002 - subclasses read it
+        """Return where an earlier look ended; None looks from the beginning.
+
+        :param context: the task's context.
         """
+        return None
 
-    def poke(self, context: Context) -> PokeReturnValue:  # noqa: ARG002 - Airflow passes it
+    def take(self, finding: Finding) -> dict[str, Any]:
+        """Return the task's result for what was found.
+
+        :param finding: of a look that found it.
+        """
+        return finding.found
+
+    def make_trigger(self, context: Context) -> FindingTrigger:
+        """Return the trigger that looks for the same, from now on until the sensor's time is up.
+
+        :param context: the task's context.
+        """
+        return self.trigger_class(
+            **self.look().arguments(),
+            cursor=self.cursor(context),
+            poll_seconds=self.poke_interval,
+            deadline=time.time() + self.timeout,
+        )
+
+    def poke(self, context: Context) -> PokeReturnValue:
         """Look once.
 
         :param context: the task's context.
         """
         with airflow_errors():
-            ready, found = self.make_trigger(time.time()).look()
-        self.log.info("%s: %s", "Found" if ready else "Not ready", found)
-        return PokeReturnValue(is_done=ready, xcom_value=found)
+            finding = self.look().look(self.cursor(context))
+        self.log.info("%s: %s", "Found" if finding.ready else "Not ready", finding.found)
+        return PokeReturnValue(is_done=finding.ready, xcom_value=self.take(finding) if finding.ready else finding.found)
 
     def execute(self, context: Context) -> Any:
         """Wait on the worker, or look once and hand over to the triggerer.
@@ -61,8 +91,7 @@ class FindingSensor(BaseSensorOperator):
         # Nine times out of ten it is there already; that saves the way through the triggerer.
         if answer.is_done:
             return answer.xcom_value
-        trigger = self.make_trigger(time.time() + self.timeout)
-        return self.defer(trigger=trigger, method_name=self.execute_complete.__name__)
+        return self.defer(trigger=self.make_trigger(context), method_name=self.execute_complete.__name__)
 
     def execute_complete(
         self,
@@ -76,7 +105,7 @@ class FindingSensor(BaseSensorOperator):
         """
         if event["status"] == "found":
             self.log.info("Found: %s", event["found"])
-            return dict(event["found"])
+            return self.take(Finding(True, dict(event["found"]), event.get("cursor"), event.get("receipts") or []))
         if event["status"] == "timeout":
             # soft_fail and never_fail are Airflow's business: it turns this into a skip where they are set.
             raise AirflowSensorTimeout(f"not ready after {self.timeout:.0f} s; last found: {event['found']}")

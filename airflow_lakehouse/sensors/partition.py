@@ -23,12 +23,16 @@ class IcebergPartitionSensor(FindingSensor):
     :param table: with or without its namespace. (templated)
     :param partition: column to value, such as ``{"dt": "{{ ds }}"}``; partition columns alone. (templated)
     :param min_rows: how many rows there must be.
-    :param lakehouse_conn_id: connection with the profile. (templated)
+    :param lakehouse_conn_id: connection of the catalog, of any type of :mod:`airflow_lakehouse.hooks.iceberg`.
+        (templated)
+    :param aws_conn_id: Airflow's AWS connection for Glue and S3; by default what the connection of the catalog says,
+        or what boto3 finds. (templated)
     """
 
-    template_fields = ("table", "partition", "lakehouse_conn_id")
+    template_fields = ("table", "partition", "lakehouse_conn_id", "aws_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {"partition": "json"}
     ui_color = "#e6f1f2"
+    trigger_class = IcebergPartitionTrigger
 
     def __init__(
         self,
@@ -37,24 +41,12 @@ class IcebergPartitionSensor(FindingSensor):
         partition: Mapping[str, Any],
         min_rows: int = 1,
         lakehouse_conn_id: str = DEFAULT_CONN_ID,
+        aws_conn_id: str | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.table = table
-        self.partition = dict(partition)
+        self.partition = partition
         self.min_rows = min_rows
         self.lakehouse_conn_id = lakehouse_conn_id
-
-    def make_trigger(self, deadline: float) -> IcebergPartitionTrigger:
-        """Return the trigger that looks at the same partition.
-
-        :param deadline: when to give up, in seconds since the epoch.
-        """
-        return IcebergPartitionTrigger(
-            self.table,
-            dict(self.partition),
-            self.min_rows,
-            self.lakehouse_conn_id,
-            poll_seconds=self.poke_interval,
-            deadline=deadline,
-        )
+        self.aws_conn_id = aws_conn_id

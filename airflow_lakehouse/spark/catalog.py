@@ -38,16 +38,24 @@ def load_pyiceberg(profile: Profile) -> Catalog:
     """
     from pyiceberg.catalog import load_catalog
 
-    properties: dict[str, Any] = {"warehouse": profile.warehouse_uri, **storage_properties(profile)}
-    if profile.catalog == "glue":
-        region = {"glue.region": profile.region} if profile.region else {}
-        return load_catalog(CATALOG_NAME, type="glue", **{**region, **properties})
-    if not profile.catalog_file.is_file():
+    if profile.catalog == "sqlite" and not profile.catalog_file.is_file():
         raise ConfigurationError(
             f"{profile.warehouse_dir} holds no catalog ({profile.catalog_file.name})",
             remedy="give the directory an earlier 'lakehouse run' wrote to, or run one first",
         )
-    return load_catalog(CATALOG_NAME, type="sql", uri=sqlite_uri(profile), **properties)
+    return load_catalog(CATALOG_NAME, **pyiceberg_properties(profile))
+
+
+def pyiceberg_properties(profile: Profile) -> dict[str, Any]:
+    """Return how PyIceberg opens the catalog of a profile.
+
+    :param profile: the lakehouse.
+    """
+    properties: dict[str, Any] = {"warehouse": profile.warehouse_uri, **storage_properties(profile)}
+    if profile.catalog == "glue":
+        region = {"glue.region": profile.region} if profile.region else {}
+        return {"type": "glue", **region, **properties}
+    return {"type": "sql", "uri": sqlite_uri(profile), **properties}
 
 
 def find_catalog(profile: Profile) -> Catalog | None:

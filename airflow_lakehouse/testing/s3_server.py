@@ -1,7 +1,7 @@
 """Real servers for tests, each in an environment of its own, on the loopback address, stopped by its process id.
 
 =========== =========================================================================================
-ministack   S3 and Glue, from PyPI; Glue refuses a commit that another was faster than
+ministack   S3, Glue, SQS and STS, from PyPI; Glue refuses a commit that another was faster than
 versitygw   S3 alone, built by Go from its module; it checks signatures, and its objects are files
 =========== =========================================================================================
 """
@@ -38,7 +38,7 @@ _VERSITYGW_PLACE: Final = f"versitygw-{VERSITYGW.rpartition('@')[2]}"
 
 @contextmanager
 def s3_server() -> Iterator[str]:
-    """Run ministack: S3, and Glue at the same address.
+    """Run ministack: S3, and Glue, SQS and STS at the same address.
 
     :return: its address.
     :raises SetupError: when it cannot be installed.
@@ -50,7 +50,7 @@ def s3_server() -> Iterator[str]:
         return
     program, port = _installed(MINISTACK.replace("==", "-"), _install_ministack), sockets.free_port()
     # It would listen on every address of the machine, and asks nobody for a password.
-    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3,glue", "LOG_LEVEL": "ERROR"}
+    own = {"BIND_HOST": "127.0.0.1", "GATEWAY_PORT": str(port), "SERVICES": "s3,glue,sqs,sts", "LOG_LEVEL": "ERROR"}
     with _running([str(program)], own, port):
         yield f"http://127.0.0.1:{port}"
 

@@ -31,6 +31,8 @@ def test_every_example_dag_parses() -> None:
     assert len(models) == 4
     assert all(task.retries for task in models)
     assert [task.task_id for task in bag.dags["lakehouse_maintenance"].tasks] == ["maintain"]
+    assert [task.task_id for task in bag.dags["lakehouse_on_new_objects"].topological_sort()] == ["bronze", "silver"]
+    assert "lakehouse_on_new_commits" in bag.dags
 
 
 def test_without_cosmos_the_dag_still_parses() -> None:

@@ -45,7 +45,7 @@ def profile(tmp_path: Path) -> Profile:
 
 def test_rows_of_a_partition_are_counted(profile: Profile) -> None:
     """Rows of the day asked for are counted, with the snapshot they were read in."""
-    found = look_for(profile, "bronze_fhir_patient", {"dt": "2026-01-15"})
+    found = look_for(load_pyiceberg(profile), "bronze_fhir_patient", {"dt": "2026-01-15"})
     assert (found.table, found.rows) == (TABLE, 2)
     snapshot = load_pyiceberg(profile).load_table(TABLE).current_snapshot()
     assert snapshot is not None
@@ -69,12 +69,12 @@ def test_files_of_an_earlier_spec_are_looked_into(profile: Profile) -> None:
 
 def test_rows_without_a_day_are_a_partition(profile: Profile) -> None:
     """None asks for the rows whose partition value is null."""
-    assert look_for(profile, TABLE, {"dt": None}).rows == 1
+    assert look_for(load_pyiceberg(profile), TABLE, {"dt": None}).rows == 1
 
 
 def test_another_day_is_empty(profile: Profile) -> None:
     """A partition that does not exist holds no row and no file."""
-    found = look_for(profile, TABLE, {"dt": "2026-01-16"})
+    found = look_for(load_pyiceberg(profile), TABLE, {"dt": "2026-01-16"})
     assert (found.rows, found.files) == (0, 0)
     assert found.snapshot_id
 
@@ -82,39 +82,39 @@ def test_another_day_is_empty(profile: Profile) -> None:
 def test_deleted_rows_do_not_count(profile: Profile) -> None:
     """A partition whose rows were all deleted is not ready."""
     load_pyiceberg(profile).load_table(TABLE).delete("dt = '2026-01-15'")
-    assert look_for(profile, TABLE, {"dt": "2026-01-15"}).rows == 0
+    assert look_for(load_pyiceberg(profile), TABLE, {"dt": "2026-01-15"}).rows == 0
 
 
-def test_a_missing_table_is_not_ready(profile: Profile, tmp_path: Path) -> None:
+def test_a_missing_table_is_not_ready(profile: Profile) -> None:
     """No table, no namespace, no catalog: nothing there yet, and no error."""
-    assert look_for(profile, "bronze_fhir_encounter", {"dt": "2026-01-15"}).snapshot_id is None
-    assert look_for(profile, "nowhere.at_all", {"dt": "2026-01-15"}).rows == 0
-    assert look_for(Profile(str(tmp_path / "new")), TABLE, {"dt": "2026-01-15"}).rows == 0
+    assert look_for(load_pyiceberg(profile), "bronze_fhir_encounter", {"dt": "2026-01-15"}).snapshot_id is None
+    assert look_for(load_pyiceberg(profile), "nowhere.at_all", {"dt": "2026-01-15"}).rows == 0
+    assert look_for(None, TABLE, {"dt": "2026-01-15"}).rows == 0
 
 
 @pytest.mark.parametrize("partition", [{"resource_id": "a"}, {}, {"dt": "2026-01-15", "ward": "7"}])
 def test_only_partition_columns_are_legal(profile: Profile, partition: dict[str, str]) -> None:
     """Another column would be waited for in vain; the message says which are legal."""
     with pytest.raises(ConfigurationError, match="Legal: dt"):
-        look_for(profile, TABLE, partition)
+        look_for(load_pyiceberg(profile), TABLE, partition)
 
 
 def test_tables_defined_elsewhere_bring_their_own_columns(profile: Profile) -> None:
     """For a table this package does not define, its own metadata says what is legal; an empty one is not ready."""
-    assert look_for(profile, "gold_extra", {"dt": "2026-01-15"}).rows == 0
+    assert look_for(load_pyiceberg(profile), "gold_extra", {"dt": "2026-01-15"}).rows == 0
     catalog = load_pyiceberg(profile)
     catalog.load_table("gold.gold_extra").append(pa.table({"resource_id": ["a"], "dt": pa.array([None], pa.date32())}))
     with pytest.raises(ConfigurationError, match="Legal: dt"):
-        look_for(profile, "gold_extra", {"resource_id": "a"})
+        look_for(load_pyiceberg(profile), "gold_extra", {"resource_id": "a"})
 
 
 def test_a_value_that_does_not_fit_is_refused(profile: Profile) -> None:
     """A value that is no date is said to be none, instead of never matching."""
     with pytest.raises(ConfigurationError, match="dt='yesterday'"):
-        look_for(profile, TABLE, {"dt": "yesterday"})
+        look_for(load_pyiceberg(profile), TABLE, {"dt": "yesterday"})
 
 
 def test_a_table_without_a_namespace_is_refused(profile: Profile) -> None:
     """A bare name that is no table of ours must say where it is."""
     with pytest.raises(ConfigurationError, match="namespace"):
-        look_for(profile, "patients", {"dt": "2026-01-15"})
+        look_for(load_pyiceberg(profile), "patients", {"dt": "2026-01-15"})

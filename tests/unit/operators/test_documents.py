@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
 from reportlab.pdfgen.canvas import Canvas
 
+from airflow_lakehouse._compat import AirflowFailException
 from airflow_lakehouse.operators.documents import ReadDocumentsOperator
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
+from airflow_lakehouse._compat import AirflowException, AirflowFailException, TaskDeferred
 from airflow_lakehouse.assets import job_assets
 from airflow_lakehouse.hooks.spark import JobHandle, JobState
 from airflow_lakehouse.operators.outcome import JobOutcome

@@ -11,8 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from airflow.sdk.exceptions import AirflowFailException, TaskDeferred
 
+from airflow_lakehouse._compat import AirflowFailException, TaskDeferred
 from airflow_lakehouse.hooks.spark import LocalRunner
 from airflow_lakehouse.operators.maintenance import IcebergMaintenanceOperator
 from airflow_lakehouse.profile import Profile

@@ -7,8 +7,8 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from airflow.sdk.exceptions import AirflowFailException
 
+from airflow_lakehouse._compat import AirflowFailException
 from airflow_lakehouse.operators.rollback import IcebergRollbackOperator
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg

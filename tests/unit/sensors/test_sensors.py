@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, AirflowSensorTimeout, TaskDeferred
 
+from airflow_lakehouse._compat import AirflowException, AirflowFailException, AirflowSensorTimeout, TaskDeferred
 from airflow_lakehouse.sensors.partition import IcebergPartitionSensor
 from airflow_lakehouse.sensors.raw_drop import RawDropSensor
 
@@ -69,7 +69,7 @@ def test_a_deferred_sensor_says_what_it_found_last(lakehouse: Path) -> None:
     sensor = _drop_sensor(deferrable=True)
     with pytest.raises(TaskDeferred) as deferred:
         sensor.execute({})
-    assert deferred.value.trigger.raw == str(lakehouse / "raw")
+    assert deferred.value.trigger.looking_for.raw == str(lakehouse / "raw")
     event = {"status": "timeout", "found": {"files": 0}, "reason": "", "error_type": ""}
     with pytest.raises(AirflowSensorTimeout, match="'files': 0"):
         sensor.execute_complete({}, event)
@@ -100,7 +100,7 @@ def test_a_partition_of_a_missing_table_is_waited_for() -> None:
         _partition_sensor().execute({})
     with pytest.raises(TaskDeferred) as deferred:
         _partition_sensor(deferrable=True).execute({})
-    assert deferred.value.trigger.look()[1]["snapshot_id"] is None
+    assert deferred.value.trigger.looking_for.look().found["snapshot_id"] is None
 
 
 def test_a_column_that_is_no_partition_fails_at_once() -> None:

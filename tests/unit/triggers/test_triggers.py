@@ -7,8 +7,10 @@ import importlib
 import inspect
 import json
 import pkgutil
+import re
 import sys
 import time
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +18,9 @@ import pytest
 
 from airflow_lakehouse import triggers
 from airflow_lakehouse._compat import BaseTrigger
+from airflow_lakehouse.hooks.looking import Finding, Look
 from airflow_lakehouse.hooks.spark import JobHandle, LocalRunner
-from airflow_lakehouse.triggers.base import FindingTrigger
-from airflow_lakehouse.triggers.partition import IcebergPartitionTrigger
+from airflow_lakehouse.triggers.base import FindingTrigger, WatchingTrigger
 from airflow_lakehouse.triggers.raw_drop import RawDropTrigger
 from airflow_lakehouse.triggers.spark_job import JobEvent, SparkJobTrigger
 
@@ -26,23 +28,6 @@ TINY_JOB = str(Path(__file__).parent.parent / "hooks" / "tiny_job.py")
 
 HANDLE = JobHandle("local", "ab" * 8, "work", "/nowhere", "").as_dict()
 EXAMPLES: dict[type[BaseTrigger], dict[str, Any]] = {
-    IcebergPartitionTrigger: {
-        "table": "bronze_fhir_patient",
-        "partition": {"dt": "2026-01-15"},
-        "min_rows": 3,
-        "lakehouse_conn_id": "elsewhere",
-        "poll_seconds": 1.5,
-        "deadline": 17.0,
-    },
-    RawDropTrigger: {
-        "raw": "/drop",
-        "dt": "2026-01-15",
-        "min_files": 2,
-        "settle_seconds": 5.0,
-        "aws_conn_id": "aws",
-        "poll_seconds": 1.5,
-        "deadline": 17.0,
-    },
     SparkJobTrigger: {
         "handle": HANDLE,
         "options": {"grace_seconds": 2.0},
@@ -51,6 +36,22 @@ EXAMPLES: dict[type[BaseTrigger], dict[str, Any]] = {
         "position": 4711,
     },
 }
+"""Arguments of the triggers that look for nothing; those of the others are the fields of what they look for."""
+
+VALUES: dict[str, Any] = {"str": "given", "int": 3, "float": 2.5, "dict": {"dt": "2026-01-15"}, "list": ["fhir"]}
+
+
+def _example(kind: type[BaseTrigger]) -> dict[str, Any]:
+    """Return a value for every argument, none of them its default."""
+    if not issubclass(kind, FindingTrigger | WatchingTrigger):
+        return EXAMPLES[kind]
+    given: dict[str, Any] = {"poll_seconds": 1.5}
+    for field in fields(kind.look_class):
+        given[field.name] = VALUES[re.split(r"\W", str(field.type))[0]]
+        assert given[field.name] != field.default
+    if issubclass(kind, FindingTrigger):
+        given |= {"deadline": 17.0, "cursor": {"after_ms": 1, "taken": {}}}
+    return given
 
 
 def _all_triggers() -> list[type[BaseTrigger]]:
@@ -59,7 +60,7 @@ def _all_triggers() -> list[type[BaseTrigger]]:
         for _, kind in inspect.getmembers(importlib.import_module(module.name), inspect.isclass):
             if issubclass(kind, BaseTrigger) and kind.__module__.startswith(triggers.__name__):
                 found.add(kind)
-    return sorted((kind for kind in found if not inspect.isabstract(kind)), key=lambda kind: kind.__name__)
+    return sorted(found - {FindingTrigger, WatchingTrigger}, key=lambda kind: kind.__name__)
 
 
 def fire(trigger: BaseTrigger) -> dict[str, Any]:
@@ -76,8 +77,9 @@ def fire(trigger: BaseTrigger) -> dict[str, Any]:
 @pytest.mark.parametrize("kind", _all_triggers())
 def test_every_trigger_survives_serialisation(kind: type[BaseTrigger]) -> None:
     """What a trigger serialises is JSON, covers every argument, and builds the same trigger again."""
-    path, arguments = kind(**EXAMPLES[kind]).serialize()
-    assert json.loads(json.dumps(arguments)) == arguments == EXAMPLES[kind]
+    example = _example(kind)
+    path, arguments = kind(**example).serialize()
+    assert json.loads(json.dumps(arguments)) == arguments == example
     module, _, name = path.rpartition(".")
     rebuilt = getattr(importlib.import_module(module), name)(**arguments)
     assert rebuilt.serialize() == (path, arguments)
@@ -112,25 +114,27 @@ def test_a_job_that_cannot_be_found_is_an_event() -> None:
     assert "is gone" in event["reason"]
 
 
-class _Breaking(FindingTrigger):
-    def look(self) -> tuple[bool, dict[str, Any]]:
+class _Breaking(Look):
+    def look(self, cursor: dict[str, Any] | None = None) -> Finding:  # noqa: ARG002 - it breaks before
         raise ConnectionError("the catalog hung up")
 
-    def arguments(self) -> dict[str, Any]:
-        return {}
+
+class _BreakingTrigger(FindingTrigger):
+    look_class = _Breaking
 
 
 def test_looking_that_fails_is_an_event() -> None:
     """Any exception while looking becomes an event with its class and text."""
-    event = fire(_Breaking())
-    assert event == {"status": "error", "found": {}, "reason": "the catalog hung up", "error_type": "ConnectionError"}
+    event = fire(_BreakingTrigger())
+    assert (event["status"], event["found"], event["cursor"], event["receipts"]) == ("error", {}, None, [])
+    assert (event["reason"], event["error_type"]) == ("the catalog hung up", "ConnectionError")
 
 
 def test_a_drop_is_waited_for(tmp_path: Path) -> None:
     """A file that arrives after the first look is found by a later one."""
 
     async def arrive() -> dict[str, Any]:
-        trigger = RawDropTrigger(str(tmp_path / "raw"), poll_seconds=0.05, deadline=time.time() + 10)
+        trigger = RawDropTrigger(raw=str(tmp_path / "raw"), poll_seconds=0.05, deadline=time.time() + 10)
         waiting = asyncio.ensure_future(anext(aiter(trigger.run())))
         await asyncio.sleep(0.1)
         folder = tmp_path / "raw" / "fhir" / "dt=2026-01-15"
@@ -145,6 +149,6 @@ def test_a_drop_is_waited_for(tmp_path: Path) -> None:
 
 def test_a_drop_that_stays_empty_gives_what_was_seen(tmp_path: Path) -> None:
     """At the deadline the event still says what was found."""
-    event = fire(RawDropTrigger(str(tmp_path), poll_seconds=0.01, deadline=time.time() + 0.05))
+    event = fire(RawDropTrigger(raw=str(tmp_path), poll_seconds=0.01, deadline=time.time() + 0.05))
     assert event["status"] == "timeout"
     assert event["found"]["files"] == 0
