@@ -5,7 +5,7 @@ Airflow 3.2 and newer call this while their own configuration is still loading: 
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from airflow_lakehouse.profile import CATALOGS, DEIDENTIFY, OCR_ENGINES, RUNNERS
 
@@ -24,6 +24,9 @@ _SETTINGS: dict[str, Any] = {
         },
     }
 }
+HIDDEN_FIELDS: Final = ("host", "schema", "login", "password", "port")
+"""Fields of Airflow's form that this connection has no use for: where things are is said in fields of their own."""
+
 _HOOK = "airflow_lakehouse.hooks.lakehouse.LakehouseHook"
 
 
@@ -55,35 +58,32 @@ def get_provider_info() -> dict[str, Any]:
         ],
         "extra-links": [f"airflow_lakehouse.links.{name}" for name in ("JobConsoleLink", "JobLogsLink", "SparkUiLink")],
         "config": _SETTINGS,
-        "asset-uris": [
-            {
-                "schemes": ["iceberg"],
-                "handler": "airflow_lakehouse.assets.check_uri",
-                "factory": "airflow_lakehouse.assets.create_asset",
-            }
-        ],
+        "asset-uris": _asset_uris(),
+        # As Airflow 2.11 calls them.
+        "dataset-uris": _asset_uris(),
         "connection-types": [
             {
                 "connection-type": "lakehouse",
                 "hook-class-name": _HOOK,
                 "hook-name": "Lakehouse",
-                "ui-field-behaviour": {
-                    # Where things are is said in fields of their own; host and schema would only mislead.
-                    "hidden-fields": ["host", "schema", "login", "password", "port"],
-                    "relabeling": {},
-                    "placeholders": {},
-                },
-                "conn-fields": _connection_fields(),
+                "ui-field-behaviour": {"hidden-fields": list(HIDDEN_FIELDS), "relabeling": {}, "placeholders": {}},
+                "conn-fields": connection_fields(),
             }
         ],
     }
+
+
+def _asset_uris() -> list[dict[str, Any]]:
+    handler, factory = "airflow_lakehouse.assets.check_uri", "airflow_lakehouse.assets.create_asset"
+    return [{"schemes": ["iceberg"], "handler": handler, "factory": factory}]
 
 
 def _modules(*names: str) -> dict[str, Any]:
     return {"integration-name": _INTEGRATION, "python-modules": [f"airflow_lakehouse.{name}" for name in names]}
 
 
-def _connection_fields() -> dict[str, Any]:
+def connection_fields() -> dict[str, Any]:
+    """Return the fields of the connection form by name; Airflow before 3.2 asks the hook for them."""
     return {
         "warehouse": _field("Warehouse", "Root of the Iceberg data: a directory, or s3://..."),
         "raw": _field("Raw drop", "Root of the raw drop: a directory, or s3://..."),

@@ -13,7 +13,7 @@ import os
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_lakehouse._compat import DAG, task
+from airflow_lakehouse._compat import DAG, task  # airflow.sdk, where there is no Airflow 2
 from airflow_lakehouse.assets import watched_drop, watched_table
 from airflow_lakehouse.operators.iceberg_spark import IcebergSparkOperator
 

@@ -12,8 +12,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from importlib.util import find_spec
 
-from airflow.sdk import DAG, Param, task
-
+from airflow_lakehouse._compat import DAG, Param, task  # airflow.sdk, where there is no Airflow 2
 from airflow_lakehouse.days import PATTERN
 from airflow_lakehouse.dbt.task_group import gold_task_group
 from airflow_lakehouse.exceptions import SetupError

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from airflow.sdk import DAG
-
+from airflow_lakehouse._compat import DAG  # airflow.sdk, where there is no Airflow 2
 from airflow_lakehouse.operators.maintenance import IcebergMaintenanceOperator
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 

@@ -6,6 +6,9 @@ import atexit
 import os
 import shutil
 import tempfile
+from importlib.metadata import version
+
+import pytest
 
 # Airflow reads its home when it is imported, and writes a configuration there: never into the user's own.
 _HOME = tempfile.mkdtemp(prefix="lakehouse-tests-")
@@ -18,3 +21,13 @@ os.environ.update(
         "DO_NOT_TRACK": "1",
     }
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what makes a local catalog where there can be none: PyIceberg's needs SQLAlchemy 2, Airflow 2.11 has 1.4."""
+    if not version("sqlalchemy").startswith("1."):
+        return
+    old = pytest.mark.skip(reason="a local catalog needs SQLAlchemy 2; this Airflow brings 1.4")
+    for item in items:
+        if hasattr(getattr(item, "module", None), "create_local_catalog"):
+            item.add_marker(old)

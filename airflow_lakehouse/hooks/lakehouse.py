@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_lakehouse._compat import AirflowNotFoundException, BaseHook
 from airflow_lakehouse.exceptions import ConfigurationError, LakehouseError
 from airflow_lakehouse.profile import Profile
+from airflow_lakehouse.provider_info import HIDDEN_FIELDS, connection_fields
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -43,6 +44,22 @@ class LakehouseHook(BaseHook):
     def __init__(self, lakehouse_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.lakehouse_conn_id = lakehouse_conn_id
+
+    @classmethod
+    def get_connection_form_widgets(cls) -> dict[str, Any]:
+        """Return the fields of the form, for Airflow before 3.2; later ones read the provider's description."""
+        from flask_appbuilder.fieldwidgets import BS3TextFieldWidget
+        from wtforms import StringField
+
+        return {
+            name: StringField(field["label"], description=field["description"], widget=BS3TextFieldWidget())
+            for name, field in connection_fields().items()
+        }
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return how Airflow's own fields are shown, for Airflow before 3.2."""
+        return {"hidden_fields": list(HIDDEN_FIELDS), "relabeling": {}, "placeholders": {}}
 
     def get_profile(self) -> Profile:
         """Return what the connection says.

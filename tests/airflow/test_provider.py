@@ -131,7 +131,7 @@ def test_a_parse_pays_little_for_the_provider() -> None:
     """Importing every operator and sensor after Airflow itself is quick and pulls in no heavy library."""
     imports = "; ".join(f"import {name}" for name in sorted(_modules(operators) | _modules(sensors)))
     code = (
-        "import sys, time, airflow.sdk; from airflow.sdk import BaseOperator, BaseSensorOperator;"
+        "import sys, time; from airflow_lakehouse._compat import BaseOperator, BaseSensorOperator;"
         f"start = time.process_time(); {imports};"
         "heavy = [n for n in ('cosmos.dbt', 'pyspark', 'pyiceberg', 'boto3', 'pyarrow', 'onnxruntime')"
         " if n in sys.modules];"
@@ -148,9 +148,10 @@ def test_every_table_has_an_asset() -> None:
     for table in tables.ALL:
         asset = table_asset(table.name)
         assert asset.uri == f"iceberg://lakehouse/{table.namespace}/{table.name}"
-        assert asset.name == table.identifier
-    jobs = [asset.name for job in ("raw_to_bronze", "bronze_to_silver") for asset in job_assets(job)]
-    assert sorted(jobs) == sorted(table.identifier for table in tables.ALL if table.namespace != "ops")
+        # Airflow 2 knows a dataset by its URI alone.
+        assert getattr(asset, "name", table.identifier) == table.identifier
+    jobs = [asset.uri for job in ("raw_to_bronze", "bronze_to_silver") for asset in job_assets(job)]
+    assert sorted(jobs) == sorted(table_asset(table.name).uri for table in tables.ALL if table.namespace != "ops")
     assert job_assets("somebody_elses") == []
 
 
@@ -172,11 +173,15 @@ def test_the_plugin_loads() -> None:
 def test_airflow_knows_the_connection_type() -> None:
     """The installed provider is found by Airflow: its connection type, its hook and every field of its form."""
     from airflow.providers_manager import ProvidersManager
-    from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
 
     manager = ProvidersManager()
     assert "airflow-lakehouse" in manager.providers
-    hook = ProvidersManagerTaskRuntime().hooks["lakehouse"]
+    try:
+        from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
+    except ImportError:  # before Airflow 3.2
+        hook = manager.hooks["lakehouse"]
+    else:
+        hook = ProvidersManagerTaskRuntime().hooks["lakehouse"]
     assert hook is not None
     assert hook.hook_class_name == "airflow_lakehouse.hooks.lakehouse.LakehouseHook"
     assert hook.connection_testable
@@ -188,9 +193,10 @@ def test_airflow_knows_the_connection_type() -> None:
 
 def test_parsing_gold_is_cheap() -> None:
     """Beyond the Task SDK itself a DAG with gold parses in under 1.5 s of processor time (Cosmos included)."""
+    pytest.importorskip("cosmos")
     code = (
         "import time\n"
-        "from airflow.sdk import DAG\n"
+        "from airflow_lakehouse._compat import DAG\n"
         "began = time.process_time()\n"
         "from airflow_lakehouse.dbt.task_group import gold_task_group\n"
         "with DAG('d', schedule=None):\n"

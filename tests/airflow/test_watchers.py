@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -38,11 +39,29 @@ class _Store:
         self.kept[key] = value
 
 
-def _watch(trigger: Any, *steps: Callable[[], Any], store: _Store | None = None, seconds: float = 0.5) -> list[Any]:
-    """Return the payloads of a watch that goes on for so long after each step."""
+def _watch(
+    trigger: Any, *steps: Callable[[], Any], then: tuple[int, ...] = (), store: _Store | None = None
+) -> list[Any]:
+    """Return what a watch tells while steps are taken.
+
+    :param trigger: the watch.
+    :param steps: taken one after the other; before the first, the watch looks at what is there.
+    :param then: how many events there must be after the start and after each step, before it goes on; 0 by default.
+    :param store: state store of the asset.
+    """
     watching: WatchingTrigger = stored(trigger)  # type: ignore[assignment] # the same class
     if store is not None:
         watching.asset_state_store = store  # type: ignore[assignment] # as the triggerer sets it
+    looks: list[int] = []
+    look = type(watching.looking_for).look
+
+    def counted(*arguments: Any) -> Any:
+        try:
+            return look(watching.looking_for, *arguments)
+        finally:
+            looks.append(1)
+
+    object.__setattr__(watching.looking_for, "look", counted)
 
     async def go() -> list[Any]:
         heard: list[Any] = []
@@ -52,9 +71,13 @@ def _watch(trigger: Any, *steps: Callable[[], Any], store: _Store | None = None,
                 heard.append(json.loads(json.dumps(event.payload)))  # noqa: PERF401 - it never ends
 
         task = asyncio.ensure_future(listen())
-        for step in (lambda: None, *steps):
+        for step, expected in zip_longest((lambda: None, *steps), then, fillvalue=0):
             await asyncio.to_thread(step)
-            await asyncio.sleep(seconds)
+            seen, deadline = len(looks), time.monotonic() + 20
+            # Two looks that begin after the step, so that what should not be told could have been.
+            while (len(heard) < expected or len(looks) < seen + 3) and time.monotonic() < deadline:  # noqa: ASYNC110 - nothing tells
+                await asyncio.sleep(0.02)
+            assert len(heard) >= expected
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
         return heard
@@ -78,6 +101,7 @@ def test_commits_of_data_are_told_once(any_place: Place) -> None:
         lambda: _commit_nothing(table),
         lambda: _compact(table),
         lambda: table.append(rows(2, 3)),
+        then=(0, 1, 1, 1, 2),
     )
     assert [event["rows_added"] for event in heard] == [1, 2]
     assert all(len(event["snapshot_ids"]) == 1 for event in heard)
@@ -87,7 +111,7 @@ def test_a_watch_goes_on_where_it_was(any_place: Place) -> None:
     """With the asset's state store, a new triggerer tells what came while there was none, and nothing twice."""
     table = any_place.table()
     store = _Store()
-    assert len(_watch(_snapshots(any_place), lambda: table.append(rows(1)), store=store)) == 1
+    assert len(_watch(_snapshots(any_place), lambda: table.append(rows(1)), then=(0, 1), store=store)) == 1
     table.append(rows(2))
     table.append(rows(3))
     (event,) = _watch(_snapshots(any_place), store=store)
@@ -117,7 +141,7 @@ def test_a_watch_outlives_what_it_reads(any_place: Place, monkeypatch: pytest.Mo
             away.undo()
             table.append(rows(1))
 
-        heard = _watch(_snapshots(any_place), back, seconds=1)
+        heard = _watch(_snapshots(any_place), back, then=(0, 1))
     assert len(heard) == 1
 
 
@@ -126,9 +150,8 @@ def test_new_objects_are_told_once(bucket: str) -> None:
     for number in range(3):
         _put(bucket, f"fhir/dt=2026-01-15/{number}.json")
     trigger = NewVersionsTrigger(prefix=f"s3://{bucket}/drop", poll_seconds=0.05, max_versions=2)
-    heard = _watch(trigger, lambda: _put(bucket, "fhir/dt=2026-01-16/4.json"))
-    assert sum(event["objects"] for event in heard) == 4
-    assert max(event["objects"] for event in heard) == 2
+    heard = _watch(trigger, lambda: _put(bucket, "fhir/dt=2026-01-16/4.json"), then=(2, 3))
+    assert [event["objects"] for event in heard] == [2, 1, 1]
     assert len({uri for event in heard for uri in event["versions"]}) == 4
     assert "cursor" not in heard[0]
     assert heard[-1]["dt"] == ["2026-01-16"]
@@ -138,11 +161,16 @@ def test_events_are_deleted_one_look_after_they_were_told(bucket: str, queue: st
     """By then the triggerer has stored the event. One that dies before leaves the message for the next."""
     _put(bucket, "a.json")
     given = {"queue_url": queue, "prefix": f"s3://{bucket}/drop"}
-    (event,) = _watch(NewEventsTrigger(**given, poll_seconds=600), seconds=2.5)
-    assert event["objects"] == 1
+
+    async def die_with_it() -> None:
+        async for event in NewEventsTrigger(**given).run():
+            assert event.payload["objects"] == 1
+            return
+
+    asyncio.run(die_with_it())
     assert _left(queue) == (0, 1)
     boto3.client("sqs").purge_queue(QueueUrl=queue)
-    (event,) = _watch(NewEventsTrigger(**given, poll_seconds=0.05), lambda: _put(bucket, "b.json"), seconds=2.5)
+    (event,) = _watch(NewEventsTrigger(**given, poll_seconds=0.05), lambda: _put(bucket, "b.json"), then=(0, 1))
     assert event["objects"] == 1
     assert _left(queue) == (0, 0)
 

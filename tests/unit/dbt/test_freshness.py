@@ -87,7 +87,7 @@ def test_a_task_of_a_current_model_starts_nothing(
     profile: Profile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Neither engine nor dbt is asked for; other variables, another node or no note would have started them."""
-    pytest.importorskip("airflow.sdk")
+    pytest.importorskip("airflow")
     from airflow_lakehouse.dbt import model_task
     from airflow_lakehouse.hooks.lakehouse import LakehouseHook
 
@@ -132,7 +132,7 @@ def test_a_task_that_changed_its_table_tags_it(
     profile: Profile, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """A model that was built anew is part of what its DAG run left; one that dbt left as it was tags nothing."""
-    pytest.importorskip("airflow.sdk")
+    pytest.importorskip("airflow")
     from airflow_lakehouse.dbt import model_task
     from airflow_lakehouse.hooks.lakehouse import LakehouseHook
 

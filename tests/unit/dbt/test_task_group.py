@@ -10,8 +10,7 @@ from airflow_lakehouse.dbt.environment import ENVIRONMENT_VARIABLE
 
 pytest.importorskip("cosmos")
 
-from airflow.sdk import DAG
-
+from airflow_lakehouse._compat import DAG
 from airflow_lakehouse.dbt.task_group import gold_task_group
 
 if TYPE_CHECKING:
