@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -11,9 +12,9 @@ if TYPE_CHECKING:
 def load_dags(folder: Path) -> dict[str, Any]:
     """Return the DAGs of a folder by their ids; a file that does not import fails the test with its error."""
     try:
-        from airflow.dag_processing.dagbag import DagBag
+        dagbag = import_module("airflow.dag_processing.dagbag")
     except ImportError:  # before Airflow 3.2
-        from airflow.models.dagbag import DagBag
-    bag = DagBag(str(folder), include_examples=False)
+        dagbag = import_module("airflow.models.dagbag")
+    bag = dagbag.DagBag(str(folder))
     assert bag.import_errors == {}
     return dict(bag.dags)

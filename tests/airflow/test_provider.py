@@ -176,6 +176,7 @@ def test_airflow_knows_the_connection_type() -> None:
 
     manager = ProvidersManager()
     assert "airflow-lakehouse" in manager.providers
+    hook: Any
     try:
         from airflow.sdk.providers_manager_runtime import ProvidersManagerTaskRuntime
     except ImportError:  # before Airflow 3.2

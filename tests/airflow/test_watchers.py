@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -71,7 +70,8 @@ def _watch(
                 heard.append(json.loads(json.dumps(event.payload)))  # noqa: PERF401 - it never ends
 
         task = asyncio.ensure_future(listen())
-        for step, expected in zip_longest((lambda: None, *steps), then, fillvalue=0):
+        for number, step in enumerate((lambda: None, *steps)):
+            expected = then[number] if number < len(then) else 0
             await asyncio.to_thread(step)
             seen, deadline = len(looks), time.monotonic() + 20
             # Two looks that begin after the step, so that what should not be told could have been.
@@ -160,7 +160,7 @@ def test_new_objects_are_told_once(bucket: str) -> None:
 def test_events_are_deleted_one_look_after_they_were_told(bucket: str, queue: str) -> None:
     """By then the triggerer has stored the event. One that dies before leaves the message for the next."""
     _put(bucket, "a.json")
-    given = {"queue_url": queue, "prefix": f"s3://{bucket}/drop"}
+    given: dict[str, Any] = {"queue_url": queue, "prefix": f"s3://{bucket}/drop"}
 
     async def die_with_it() -> None:
         async for event in NewEventsTrigger(**given).run():
