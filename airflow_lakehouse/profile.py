@@ -46,6 +46,9 @@ class Profile:
         same days) or ``year``; empty to keep everything as it is.
     :param deidentify_key: file with the key of the hashes, a path or URI; when empty, the job reads it from the
         environment variable :data:`KEY_VARIABLE`.
+    :param textract_options: what is asked of Amazon Textract, and how a batch is run: fields of
+        :class:`~airflow_lakehouse.ocr.textract.parameters.Parameters` and
+        :class:`~airflow_lakehouse.ocr.textract.settings.Options`.
     :param catalog_properties: further PyIceberg catalog properties, such as ``s3.endpoint``.
     :raises ConfigurationError: when a value is not legal.
     """
@@ -60,6 +63,7 @@ class Profile:
     parsers: tuple[str, ...] = ()
     deidentify: str = ""
     deidentify_key: str = ""
+    textract_options: dict[str, Any] = field(default_factory=dict)
     catalog_properties: dict[str, str] = field(default_factory=dict)
     scripts: str = ""
     runner_options: dict[str, Any] = field(default_factory=dict)

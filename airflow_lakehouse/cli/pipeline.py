@@ -133,17 +133,11 @@ def read_documents(arguments: JobArguments, loaded: JobResult) -> bool:
     """
     if not loaded.files.get("waiting") and not loaded.attachments.get(EXTRACTED):
         return False
-    from airflow_lakehouse.ocr.store import read_batch
-    from airflow_lakehouse.spark.documents import to_read
+    from airflow_lakehouse.spark.documents import read, to_read
 
     documents = to_read(arguments.profile, arguments.scope)
     with stage("reading documents", len(documents)) as step:
-        read_batch(
-            documents,
-            textract_dir=arguments.profile.textract_uri,
-            engine=arguments.profile.ocr,
-            on_progress=lambda _: step(),
-        )
+        read(arguments.profile, documents, on_progress=lambda _: step())
     return bool(documents)
 
 

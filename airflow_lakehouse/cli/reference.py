@@ -35,7 +35,7 @@ _REASONS: Final = (
     (
         "Quarantine: a whole document",
         "`reason` in `bronze_quarantine`, with `position` 0.",
-        ("ocr.reader", "ocr.child", "ocr.preflight", "parsers.documents"),
+        ("ocr.reader", "ocr.child", "ocr.preflight", "ocr.textract.reasons", "parsers.documents"),
     ),
     (
         "Attachments",

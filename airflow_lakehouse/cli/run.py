@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
-from typing import TYPE_CHECKING
+from typing import Any
 
 from airflow_lakehouse.cli.pipeline import STAGES, Request, run_pipeline
 from airflow_lakehouse.cli.warehouse import add_as_of, add_days, add_warehouse, print_json
 from airflow_lakehouse.exceptions import LakehouseError
 from airflow_lakehouse.profile import DEIDENTIFY, KEY_VARIABLE, OCR_ENGINES, Profile
-
-if TYPE_CHECKING:
-    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +28,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--through", choices=STAGES, default=STAGES[-1], help="last stage (default gold)")
     parser.add_argument("--ocr", choices=OCR_ENGINES, default="local", help="what reads pages (default local)")
+    parser.add_argument(
+        "--textract", default="", metavar="DIR", help="where OCR results go (default WAREHOUSE/textract)"
+    )
+    parser.add_argument(
+        "--textract-options",
+        type=_object,
+        default={},
+        metavar="JSON",
+        help='what is asked of Textract and how, such as \'{"features": ["TABLES"], "max_pages": 500}\'',
+    )
     parser.add_argument(
         "--max-bad-ratio", metavar="SHARE", help="fail, after all is written, if more records are rejected: 0 to 1"
     )
@@ -60,7 +69,9 @@ def run(options: argparse.Namespace) -> int:
     profile = Profile(
         options.warehouse,
         raw=options.raw,
+        textract=options.textract,
         ocr=options.ocr,
+        textract_options=options.textract_options,
         parsers=tuple(options.parser),
         deidentify=options.deidentify or "",
         deidentify_key=options.deidentify_key or "",
@@ -83,3 +94,13 @@ def run(options: argparse.Namespace) -> int:
         return error.exit_code
     print_json(summary)
     return 0
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise argparse.ArgumentTypeError("not a JSON object")
+    return values

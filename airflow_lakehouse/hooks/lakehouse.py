@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 DEFAULT_CONN_ID = "lakehouse"
 _OBJECTS: Final = {
     "catalog_properties": '{"s3.endpoint": "https://..."}',
+    "textract_options": '{"features": ["TABLES"]}',
     "runner_options": '{"application_id": "00f1..."}',
 }
 """Fields that are objects, with an example of each; the form of the connection gives them as text."""
@@ -29,8 +30,8 @@ class LakehouseHook(BaseHook):
 
     Every field is in the connection's extra: ``raw``, ``warehouse``, ``catalog``, ``runner``, ``runner_options`` (an
     object), ``scripts``, ``ocr``, ``textract``, ``region``, ``parsers`` (a list, or paths with commas between),
-    ``deidentify``, ``deidentify_key`` and ``catalog_properties`` (an object). They are the fields of
-    :class:`~airflow_lakehouse.profile.Profile`; besides them
+    ``deidentify``, ``deidentify_key``, ``textract_options`` and ``catalog_properties`` (objects). They are the
+    fields of :class:`~airflow_lakehouse.profile.Profile`; besides them
     :data:`AWS_FIELD` names the AWS connection that reaches a Glue catalog and S3 from Airflow.
 
     :param lakehouse_conn_id: id of the connection.

@@ -28,6 +28,7 @@ textract_json blocks as Textract's JSON, and back: how results are stored
 folder        files on this machine or in S3
 results       where results are stored
 store         ``read_batch``: many documents, each content read once
+textract      the same with Amazon Textract: one paid job per content
 ============= =====================================================================
 
 Only :mod:`~airflow_lakehouse.ocr.child` and what it calls open a document, and they run in a process of their own:

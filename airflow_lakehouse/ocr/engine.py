@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 LOCAL: Final = "local"
 NONE: Final = "none"
+TEXTRACT: Final = "textract"
+"""Not an engine of this machine: :mod:`airflow_lakehouse.ocr.textract` reads with it."""
 
 RECIPE: Final = "2"
 """Raised when the same page would give other blocks; results of another recipe are not reused."""
@@ -27,9 +29,9 @@ def resolve_engine(name: str, *, threads: int = 1) -> OcrEngine | None:
     :raises SetupError: when what the engine needs is not installed.
     """
     if name not in (LOCAL, NONE):
-        later = " ('textract' comes with a later release)" if name == "textract" else ""
+        elsewhere = " on this machine" if name == TEXTRACT else ""
         raise OcrError(
-            f"OCR engine {name!r} is not available{later}",
+            f"OCR engine {name!r} is not available{elsewhere}",
             legal=f"{LOCAL}, {NONE}",
             remedy=f"use {LOCAL!r}, or {NONE!r} to read text layers only",
         )

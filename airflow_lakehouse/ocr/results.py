@@ -180,6 +180,10 @@ class ResultWriter:
         """Return the pages an earlier, killed run has stored; failed ones are tried again."""
         return [page for page in self._stored() if page.status != kinds.FAILED]
 
+    def stored_pages(self) -> list[PageResult]:
+        """Return the pages that are stored, of whatever attempt or job, failed ones too."""
+        return list(self._stored())
+
     def _stored(self) -> Iterator[PageResult]:
         for name in self.folder.names(self.result):
             data = self.folder.read(f"{self.result}/{name}") if name.isdigit() else None

@@ -1,9 +1,10 @@
-"""Which documents the OCR stage reads: those of the drop, and those that came inside records."""
+"""Which documents the OCR stage reads, those of the drop and those that came inside records; and reading them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from airflow_lakehouse.ocr.engine import TEXTRACT
 from airflow_lakehouse.parsers.documents import DocumentsParser
 from airflow_lakehouse.parsing import load_registry
 from airflow_lakehouse.spark import attachments, discovery
@@ -11,6 +12,8 @@ from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.ledger import Ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     from airflow_lakehouse.parsing import SourceFile
     from airflow_lakehouse.profile import Profile
     from airflow_lakehouse.spark.scope import Scope
@@ -32,3 +35,35 @@ def to_read(profile: Profile, scope: Scope) -> list[SourceFile]:
     # Years of attachments that were loaded long ago need no look at their results, one request each.
     extracted = Ledger(catalog).unloaded(attachments.documents(catalog, profile, registry))
     return documents + [one.file for one in extracted]
+
+
+def read(
+    profile: Profile, documents: Sequence[SourceFile], *, workers: int = 1, on_progress: Callable[[Any], None]
+) -> dict[str, Any]:
+    """Read documents with the engine of the profile, on this machine or with Amazon Textract; return counts.
+
+    :param profile: the lakehouse.
+    :param documents: which.
+    :param workers: documents read at a time on this machine; Textract's has a window of its own.
+    :param on_progress: called after each document.
+    :raises LakehouseError: when the engine cannot be used.
+    """
+    if profile.ocr == TEXTRACT:
+        from airflow_lakehouse.ocr.textract import run
+        from airflow_lakehouse.ocr.textract.service import own_clients
+        from airflow_lakehouse.ocr.textract.settings import Settings
+
+        report = run.read_batch(
+            documents,
+            textract_dir=profile.textract_uri,
+            settings=Settings.of(profile.textract_options),
+            make_client=own_clients(profile.region),
+            on_outcome=on_progress,
+        )
+        return report.counts()
+    from airflow_lakehouse.ocr.store import read_batch
+
+    here = read_batch(
+        documents, textract_dir=profile.textract_uri, engine=profile.ocr, workers=workers, on_progress=on_progress
+    )
+    return here.counts()

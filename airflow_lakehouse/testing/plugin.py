@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from airflow_lakehouse.spark.connect_server import Server
     from airflow_lakehouse.testing.fake_emr_serverless import FakeEmrServerless
     from airflow_lakehouse.testing.fake_glue_jobs import FakeGlueJobs
+    from airflow_lakehouse.testing.fake_textract import FakeTextract
     from airflow_lakehouse.testing.s3_faults import S3Faults
 
 
@@ -93,6 +94,17 @@ def fake_glue_jobs(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     with fake(s3_server, tmp_path / "glue") as service:
         _lead(monkeypatch, {"S3": s3_server, "GLUE": service.endpoint, "CLOUDWATCH_LOGS": service.endpoint})
         yield service
+
+
+@pytest.fixture
+def fake_textract(s3_faults: S3Faults, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeTextract]:  # noqa: ARG001
+    """Return a fake Amazon Textract that reads objects of :func:`s3_faults`, and leads boto3 to it for the test."""
+    from airflow_lakehouse.testing.fake_textract import FakeTextract, fake_textract_server
+
+    with fake_textract_server(FakeTextract()) as fake:
+        for name, value in fake.environ.items():
+            monkeypatch.setenv(name, value)
+        yield fake
 
 
 def _lead(monkeypatch: pytest.MonkeyPatch, endpoints: dict[str, str]) -> None:
