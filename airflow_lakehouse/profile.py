@@ -19,7 +19,9 @@ CATALOG_FILE: Final = "catalog.db"
 CATALOGS: Final = ("sqlite", "glue")
 RUNNERS: Final = ("local", "emr_serverless", "glue", "spark_submit", "spark_connect")
 """Names of the runners; :mod:`airflow_lakehouse.hooks.spark` has them."""
-OCR_ENGINES: Final = ("local", "textract", "none")
+OCR_ENGINES: Final = ("local", "textract", "none", "tesserocr", "tesseract")
+OCR_PLUGIN: Final = "plugin:"
+"""Before the name of an engine that a plugin brings."""
 SHIFT: Final = "shift"
 YEAR: Final = "year"
 DEIDENTIFY: Final = ("", SHIFT, YEAR)
@@ -39,7 +41,7 @@ class Profile:
     :param runner_options: what that runner is built with besides, as JSON values and without a secret: an application's
         id, a role. The runner checks them.
     :param scripts: root of what remote engines are pointed at: job scripts, bundles, what jobs are given and return.
-    :param ocr: what reads pages: ``local``, ``textract`` or ``none``.
+    :param ocr: what reads pages, one of :data:`OCR_ENGINES`, or ``plugin:NAME`` for an engine that a plugin brings.
     :param region: AWS region, for Glue.
     :param parsers: single-file parser plugins, by path.
     :param deidentify: what silver holds of dates, if it is to hold no person: ``shift`` (all dates of a patient by the
@@ -71,7 +73,8 @@ class Profile:
     def __post_init__(self) -> None:
         _one_of("catalog", self.catalog, CATALOGS)
         _one_of("runner", self.runner, RUNNERS)
-        _one_of("OCR engine", self.ocr, OCR_ENGINES)
+        if not self.ocr.startswith(OCR_PLUGIN):
+            _one_of("OCR engine", self.ocr, OCR_ENGINES)
         _one_of("deidentify", self.deidentify, DEIDENTIFY)
         if not self.warehouse:
             raise ConfigurationError(

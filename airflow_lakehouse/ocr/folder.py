@@ -40,6 +40,12 @@ class Folder(Protocol):
         :param data: its bytes.
         """
 
+    def delete(self, name: str) -> None:
+        """Delete a file; nothing happens where there is none.
+
+        :param name: below the root.
+        """
+
     def names(self, folder: str) -> list[str]:
         """Return the names of the files directly in a folder, without their paths; none where it does not exist.
 
@@ -90,6 +96,10 @@ class LocalFolder:
                 Path(temporary).unlink()
             raise
 
+    def delete(self, name: str) -> None:
+        """As :meth:`Folder.delete`."""
+        (self.root / name).unlink(missing_ok=True)
+
     def names(self, folder: str) -> list[str]:
         """As :meth:`Folder.names`."""
         path = self.root / folder
@@ -131,6 +141,11 @@ class ArrowFolder:
         self._store.create_dir(path.rpartition("/")[0], recursive=True)
         with self._store.open_output_stream(path) as stream:
             stream.write(data)
+
+    def delete(self, name: str) -> None:
+        """As :meth:`Folder.delete`."""
+        with suppress(FileNotFoundError):
+            self._store.delete_file(f"{self._root}/{name}")
 
     def names(self, folder: str) -> list[str]:
         """As :meth:`Folder.names`."""

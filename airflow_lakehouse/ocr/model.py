@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -65,3 +65,19 @@ class OcrEngine(Protocol):
         :param image: height x width x 3, 8 bit, BGR.
         :raises SetupError: when the engine cannot start on this machine.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class EngineKind:
+    """An engine as a plugin brings it; see :mod:`airflow_lakehouse.ocr.hookspecs`.
+
+    :param name: lower case; what a profile or ``--ocr`` calls it.
+    :param build: makes one, given how many threads it may use; cheap, as models are loaded by the first page.
+    :param install: command that installs what it needs.
+    :param needs: distributions it needs, beside the one that brings it.
+    """
+
+    name: str
+    build: Callable[[int], OcrEngine]
+    install: str
+    needs: tuple[str, ...] = ()

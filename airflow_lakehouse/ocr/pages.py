@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import SetupError
-from airflow_lakehouse.ocr import blocks, text_layer, trust
+from airflow_lakehouse.ocr import blocks, text_layer, trust, widgets
 from airflow_lakehouse.ocr.assemble import Assembled, Frame, assemble
 from airflow_lakehouse.ocr.blocks import BlockNames, PageRead, PageResult
 from airflow_lakehouse.ocr.engine import text_layer_version
-from airflow_lakehouse.ocr.geometry import turned_size
+from airflow_lakehouse.ocr.geometry import Box, turned_size
+from airflow_lakehouse.ocr.ruled_image import rules_in
+from airflow_lakehouse.ocr.structure import Found, with_structure
 
 if TYPE_CHECKING:
     import pypdfium2 as pdfium
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from airflow_lakehouse.ocr.images import ImageDocument
     from airflow_lakehouse.ocr.limits import Limits
     from airflow_lakehouse.ocr.model import OcrEngine
+    from airflow_lakehouse.ocr.widgets import Field
 
 EMPTY_PAGE: Final = "EMPTY_PAGE"
 """Nothing is drawn on the page."""
@@ -87,13 +90,13 @@ def read_page(document: Document, number: int) -> PageRead:
 
     started = time.perf_counter()
     try:
-        page = _load(document.pdf, number)
+        page, fields = _load(document.pdf, number)
     except pdfium.PdfiumError:
         return PageRead(PageResult(number, blocks.FAILED, PAGE_LOAD_FAILED))
     displayed = text_layer.Displayed.of(page)
     base = PageResult(number, blocks.OK, width_pt=displayed.width, height_pt=displayed.height, rotation=0)
     try:
-        read = _read(document, page, displayed, base)
+        read = _read(document, _Page(page, displayed, fields), base)
     except SetupError:
         raise
     except MemoryError:
@@ -114,7 +117,7 @@ def is_born_digital(pdf: pdfium.PdfDocument, number: int) -> bool:
     :param number: 1-based page.
     """
     try:
-        page = _load(pdf, number)
+        page, _ = _load(pdf, number)
     except Exception:  # noqa: BLE001 - whatever is wrong with the page, its text cannot be taken for it
         return False
     try:
@@ -126,17 +129,18 @@ def is_born_digital(pdf: pdfium.PdfDocument, number: int) -> bool:
         page.close()
 
 
-def _load(pdf: pdfium.PdfDocument | ImageDocument, number: int) -> pdfium.PdfPage:
+def _load(pdf: pdfium.PdfDocument | ImageDocument, number: int) -> tuple[pdfium.PdfPage, list[Field]]:
     """Load a page with its form fields and annotations drawn in: what a person filled in is text too."""
     page = pdf[number - 1]
     if pdf.formenv is None or not _has_annotations(page):
-        return page
+        return page, []
     from pypdfium2 import raw
 
+    fields = widgets.fields(pdf, page, text_layer.Displayed.of(page).box)
     if raw.FPDFPage_Flatten(page, raw.FLAT_NORMALDISPLAY) == raw.FLATTEN_SUCCESS:
         page.close()
         page = pdf[number - 1]
-    return page
+    return page, fields
 
 
 def _has_annotations(page: pdfium.PdfPage) -> bool:
@@ -145,8 +149,18 @@ def _has_annotations(page: pdfium.PdfPage) -> bool:
     return int(raw.FPDFPage_GetAnnotCount(page)) > 0
 
 
-def _read(document: Document, page: pdfium.PdfPage, displayed: text_layer.Displayed, base: PageResult) -> PageRead:
-    layer = text_layer.read(page, displayed)
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """A loaded page, its measures and its form fields."""
+
+    page: pdfium.PdfPage
+    displayed: text_layer.Displayed
+    fields: list[Field]
+
+
+def _read(document: Document, loaded: _Page, base: PageResult) -> PageRead:
+    displayed = loaded.displayed
+    layer = text_layer.read(loaded.page, displayed)
     verdict = trust.judge(layer.facts)
     if verdict == trust.TRUSTED and layer.lines:
         frame = document.frame(base.page, text_layer.NAME, blocks.TEXT_LAYER, (displayed.width, displayed.height))
@@ -157,18 +171,17 @@ def _read(document: Document, page: pdfium.PdfPage, displayed: text_layer.Displa
             engine=text_layer.NAME,
             engine_version=text_layer_version(),
         )
-        return _with_blocks(result, assemble(layer.lines, frame))
-    return _read_image(document, page, displayed, replace(base, method_reason=verdict))
+        found = Found(layer.rules, loaded.fields)
+        return _with_blocks(result, assemble(layer.lines, frame), frame, found)
+    return _read_image(document, loaded, replace(base, method_reason=verdict))
 
 
-def _read_image(
-    document: Document, page: pdfium.PdfPage, displayed: text_layer.Displayed, base: PageResult
-) -> PageRead:
-    scale = _scale(displayed, document.limits)
+def _read_image(document: Document, loaded: _Page, base: PageResult) -> PageRead:
+    scale = _scale(loaded.displayed, document.limits)
     if scale is None:
         return PageRead(replace(base, status=blocks.FAILED, reason=PAGE_SIZE))
     no_text = base.method_reason == trust.NO_TEXT_LAYER
-    if no_text and is_uniform(_render(page, scale * _THUMBNAIL / _MAX_SIDE * 4)):
+    if no_text and is_uniform(_render(loaded.page, scale * _THUMBNAIL / _MAX_SIDE * 4)):
         return _blank(document, replace(base, method=None, reason=EMPTY_PAGE))
     engine = document.engine
     if engine is None:
@@ -177,13 +190,16 @@ def _read_image(
         if document.ocr_left <= 0:
             return PageRead(replace(base, status=blocks.FAILED, reason=OCR_PAGE_LIMIT))
         document.ocr_left -= 1
-    image = _render(page, scale)
+    image = _render(loaded.page, scale)
     base = replace(base, method=blocks.OCR, engine=engine.name, engine_version=engine.version)
     lines = engine.read_page(image)
     if not lines:
         return _blank(document, replace(base, reason=NO_TEXT_FOUND))
     height, width = image.shape[:2]
-    return _with_blocks(base, assemble(lines, document.frame(base.page, engine.name, blocks.OCR, (width, height))))
+    frame = document.frame(base.page, engine.name, blocks.OCR, (width, height))
+    grown = width / loaded.displayed.width
+    fields = [field._replace(box=Box(*(side * grown for side in field.box))) for field in loaded.fields]
+    return _with_blocks(base, assemble(lines, frame), frame, Found(rules_in(image), fields))
 
 
 def _blank(document: Document, base: PageResult) -> PageRead:
@@ -193,7 +209,7 @@ def _blank(document: Document, base: PageResult) -> PageRead:
     return PageRead(result, assemble([], frame).blocks)
 
 
-def _with_blocks(base: PageResult, assembled: Assembled) -> PageRead:
+def _with_blocks(base: PageResult, assembled: Assembled, frame: Frame, found: Found) -> PageRead:
     width, height = turned_size(assembled.rotation, base.width_pt or 0.0, base.height_pt or 0.0)
     result = replace(
         base,
@@ -202,7 +218,7 @@ def _with_blocks(base: PageResult, assembled: Assembled) -> PageRead:
         rotation=assembled.rotation,
         mean_confidence=assembled.mean_confidence,
     )
-    return PageRead(result, assembled.blocks)
+    return PageRead(result, with_structure(assembled, frame, found))
 
 
 def _scale(displayed: text_layer.Displayed, limits: Limits) -> float | None:

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import SetupError
 from airflow_lakehouse.ocr.geometry import Quad, along
-from airflow_lakehouse.ocr.model import INSTALL, Line, Word
+from airflow_lakehouse.ocr.hookspecs import hookimpl
+from airflow_lakehouse.ocr.model import INSTALL, EngineKind, Line, Word
 from airflow_lakehouse.ocr.spacing import Character, ink_gaps, split_words
 
 if TYPE_CHECKING:
@@ -211,3 +212,9 @@ def _characters(read: _Read) -> list[Character]:
         characters.append(Character(text, confidence, min(1.0, (columns[drawn] + 0.5) / length)))
         drawn += 1
     return characters
+
+
+@hookimpl
+def lakehouse_ocr_engines() -> Sequence[EngineKind]:
+    """Return RapidOCR, the local engine."""
+    return (EngineKind("local", RapidEngine, INSTALL, ("rapidocr", "onnxruntime")),)

@@ -5,6 +5,7 @@
     <textract>/<sha256 of the document>/<engine>-<version>/1, 2, ...       a page each, as Textract's JSON
     <textract>/<sha256 of the document>/<engine>-<version>/document.json   the manifest, written last
     <textract>/sources/<sha256 of uri and etag>.json                       which result a source file has
+    <textract>/sources/again/<the same>.json                               it has another one than when it was loaded
 
 A result belongs to content and engine, a pointer to one version of one source file: the same bytes under two names
 are read once and give rows for both. A result without a manifest is unfinished; its pages are not read again.
@@ -24,12 +25,13 @@ from airflow_lakehouse.ocr.blocks import Block, PageRead, PageResult
 from airflow_lakehouse.ocr.reader import REJECTED, DocumentResult
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from airflow_lakehouse.ocr.folder import Folder
 
 MANIFEST: Final = "document.json"
 SOURCES: Final = "sources"
+AGAIN: Final = "sources/again"
 _OURS: Final = "LakehousePage"
 """Key of a page's result in the page's file; Textract's readers ignore it."""
 
@@ -82,6 +84,7 @@ class Pointer:
     :param engine_version: its version.
     :param dt: day of the drop.
     :param source_system: who sent it.
+    :param pinned: somebody has chosen this reading; a batch with another engine leaves it.
     """
 
     source_uri: str
@@ -92,6 +95,7 @@ class Pointer:
     engine_version: str
     dt: str | None = None
     source_system: str = "default"
+    pinned: bool = False
 
 
 def result_folder(doc_id: str, engine: str, version: str) -> str:
@@ -126,12 +130,50 @@ def read_pointer(folder: Folder, source_uri: str, source_etag: str) -> Pointer |
 
 
 def write_pointer(folder: Folder, pointer: Pointer) -> None:
-    """Store a pointer.
+    """Store a pointer; where the file had another result, note that it is to be loaded again.
 
     :param folder: the root.
     :param pointer: which result the file has.
     """
+    before = read_pointer(folder, pointer.source_uri, pointer.source_etag)
+    if before is not None and before.result != pointer.result:
+        # Before the pointer: killed in between, a file is loaded again in vain. After it, rows would stay as they were.
+        note_again(folder, pointer)
     folder.write(pointer_name(pointer.source_uri, pointer.source_etag), _dump(asdict(pointer)))
+
+
+def note_again(folder: Folder, pointer: Pointer) -> None:
+    """Note that a file is to be loaded again: its rows are to be those of its result as it is now.
+
+    :param folder: the root.
+    :param pointer: the file.
+    """
+    name = pointer_name(pointer.source_uri, pointer.source_etag).removeprefix(f"{SOURCES}/")
+    folder.write(f"{AGAIN}/{name}", _dump(asdict(pointer)))
+
+
+def noted_again(folder: Folder) -> dict[str, Pointer]:
+    """Return the files that are to be loaded again, by the name of their note.
+
+    :param folder: the root.
+    """
+    found = {}
+    for name in folder.names(AGAIN):
+        data = folder.read(f"{AGAIN}/{name}")
+        if data:
+            found[f"{AGAIN}/{name}"] = Pointer(**json.loads(data))
+    return found
+
+
+def forget_again(folder: Folder, notes: Mapping[str, Pointer]) -> None:
+    """Drop notes of files that were loaded again; one that was written anew meanwhile stays.
+
+    :param folder: the root.
+    :param notes: from :func:`noted_again`, before the load.
+    """
+    for name, pointer in notes.items():
+        if folder.read(name) == _dump(asdict(pointer)):
+            folder.delete(name)
 
 
 def read_manifest(folder: Folder, result: str) -> Manifest | None:

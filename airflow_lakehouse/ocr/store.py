@@ -141,6 +141,7 @@ def read_batch(  # noqa: PLR0913 - everything but the documents is an option
     workers: int = 1,
     limits: Limits | None = None,
     on_progress: OnProgress | None = None,
+    pin: bool = False,
 ) -> BatchReport:
     """Read documents and store what they hold; one that has a result is not read again.
 
@@ -153,11 +154,12 @@ def read_batch(  # noqa: PLR0913 - everything but the documents is an option
     :param workers: documents read at a time, each in a process of its own.
     :param limits: bounds of each document.
     :param on_progress: called after each document, from one thread at a time.
+    :param pin: this reading is the one that counts; later batches with another engine leave it.
     :raises OcrError: when the engine is not known.
     :raises SetupError: when what it needs is not installed.
     """
     started = time.monotonic()
-    batch = _Batch(open_folder(str(textract_dir)), engine, engine_version(engine), on_progress)
+    batch = _Batch(open_folder(str(textract_dir)), engine, engine_version(engine), on_progress, pin)
     every = [one if isinstance(one, DocumentToRead) else DocumentToRead.of(one) for one in documents]
     # Threads of all processes together: as many as there are cores.
     threads = max(1, min(4, (os.cpu_count() or 1) // workers))
@@ -208,6 +210,7 @@ class _Batch:
     engine: str
     version: str
     on_progress: OnProgress | None
+    pin: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _contents: dict[str, threading.Lock] = field(default_factory=dict)
 
@@ -220,7 +223,10 @@ class _Batch:
 
     def _known(self, document: DocumentToRead) -> DocumentOutcome | None:
         pointer = read_pointer(self.folder, document.source_uri, document.source_etag)
-        if pointer is None or (pointer.engine, pointer.engine_version) != (self.engine, self.version):
+        if pointer is None:
+            return None
+        is_other = (pointer.engine, pointer.engine_version) != (self.engine, self.version)
+        if is_other and (self.pin or not pointer.pinned):
             return None
         manifest = read_manifest(self.folder, pointer.result)
         return self._outcome(document, REUSED, manifest, pointer.result) if manifest else None
@@ -254,6 +260,7 @@ class _Batch:
             self.version,
             document.dt,
             document.source_system,
+            self.pin,
         )
         write_pointer(self.folder, pointer)
         return self._outcome(document, how, manifest, result)

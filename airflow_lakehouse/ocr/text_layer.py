@@ -84,10 +84,12 @@ class TextLayer:
 
     :param lines: in points of the displayed page.
     :param facts: for :func:`airflow_lakehouse.ocr.trust.judge`.
+    :param rules: ruled lines, as displayed.
     """
 
     lines: list[Line]
     facts: Facts
+    rules: list[Box]
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,7 @@ def read(page: pdfium.PdfPage, displayed: Displayed) -> TextLayer:
     for angle, glyphs in sorted(by_angle.items()):
         size = turned_size(_back(angle), displayed.width, displayed.height)
         lines += lines_of(glyphs, lambda box, a=angle, s=size: _placed(box, a, s))  # type: ignore[misc]
-    return TextLayer(lines, reader.facts)
+    return TextLayer(lines, reader.facts, cover.rules)
 
 
 def _back(angle: int) -> int:
