@@ -60,6 +60,10 @@ class S3Folder:
         """As :meth:`Folder.write`."""
         self._aws.call(S3, "put_object", {**self._object(name), "Body": data})
 
+    def delete(self, name: str) -> None:
+        """As :meth:`Folder.delete`."""
+        self._aws.call(S3, "delete_object", self._object(name))
+
     def create(self, name: str, data: bytes) -> bool:
         """Write a file unless there is one; tell whether it was written. Of many who try at once, one does.
 

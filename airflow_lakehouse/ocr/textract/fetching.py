@@ -84,7 +84,7 @@ class Fetching:
 
     def forget(self) -> None:
         """Begin from the first page, whatever an earlier attempt has stored."""
-        self._objects.remove(self._name)
+        self._objects.delete(self._name)
 
     def _store(self, responses: Iterable[Response], origin: Origin, through: int) -> DocumentResult:
         # What another job has left there is overwritten, and never mixed with this one's.

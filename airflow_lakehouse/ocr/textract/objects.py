@@ -43,12 +43,6 @@ class Objects(Folder, Protocol):
         :param version: of :meth:`read_version`; None where there was no file.
         """
 
-    def remove(self, name: str) -> None:
-        """Remove a file, if it is there.
-
-        :param name: below the root.
-        """
-
 
 class LocalObjects(LocalFolder):
     """A folder on this machine. The lock holds among the processes of one machine."""
@@ -66,10 +60,6 @@ class LocalObjects(LocalFolder):
                 return found is not None and found[0] == data
             self.write(name, data)
         return True
-
-    def remove(self, name: str) -> None:
-        """As :meth:`Objects.remove`."""
-        (self.root / name).unlink(missing_ok=True)
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -138,8 +128,8 @@ class S3Objects:
             return self.read(name) == data
         return True
 
-    def remove(self, name: str) -> None:
-        """As :meth:`Objects.remove`."""
+    def delete(self, name: str) -> None:
+        """As :meth:`Folder.delete`."""
         self._client.delete_object(Bucket=self._bucket, Key=self._prefix + name)
 
     def names(self, folder: str) -> list[str]:

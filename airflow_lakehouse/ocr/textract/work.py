@@ -316,7 +316,7 @@ class Work:
         :param prepared: the document.
         """
         if prepared.is_copy:
-            self.objects.remove(f"{prepared.result}/{_COPY}")
+            self.objects.delete(f"{prepared.result}/{_COPY}")
 
     def current(self, prepared: Prepared) -> Manifest | None:
         """Return the result that another document of the same content has had meanwhile.
