@@ -48,6 +48,8 @@ def server_command(port: int) -> list[str]:
         "spark.driver.memory": memory,
         # AQE merges what is too small; Spark's default of 200 costs a second a shuffle on two cores.
         "spark.sql.shuffle.partitions": str(2 * (os.cpu_count() or 2)),
+        # A run has more generated classes than Spark's default of 100: the next would compile all of them again.
+        "spark.sql.codegen.cache.maxEntries": "1000",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "5000",
         "spark.sql.catalogImplementation": "in-memory",
         "spark.log.level": "WARN",
@@ -58,6 +60,8 @@ def server_command(port: int) -> list[str]:
         *("-cp", f"{home / 'jars'}/*:{':'.join(paths)}"),
         f"-Xmx{memory}",
         "-XX:+UseSerialGC" if (os.cpu_count() or 2) < 2 else "-XX:+UseParallelGC",  # noqa: PLR2004 - one core
+        # Spark writes a transform of fifty columns as one method, which Java would leave interpreted for its size.
+        "-XX:-DontCompileHugeMethods",
         "-Djdk.reflect.useDirectMethodHandle=false",
         "-Dio.netty.tryReflectionSetAccessible=true",
         *(f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in _OPENED),
