@@ -69,6 +69,8 @@ def lift(records: DataFrame) -> DataFrame:
         .withColumn("sent_id", _sent_id())
         .withColumn("resource_id", F.when(~F.coalesce(F.col("sent_id").rlike(_NO_ID), F.lit(False)), F.col("sent_id")))
         .withColumn("reason", _reason())
+        .withColumn("updated", _last_updated())
+        .withColumn("keys", F.json_object_keys("body"))
         .select(
             "file_no",
             "position",
@@ -81,7 +83,7 @@ def lift(records: DataFrame) -> DataFrame:
             F.when(F.col("reason").isNull(), _target()).alias("target"),
             F.lit(None).cast("string").alias("detail"),
             F.coalesce("head.meta.versionId", F.col("attributes").getItem(bundle.DELETED_VERSION)).alias("version_id"),
-            _last_updated().alias("last_updated"),
+            F.col("updated").alias("last_updated"),
             F.col("deletes").isNotNull().alias("deleted"),
             F.from_json(F.col("attributes").getItem(bundle.REFS), "map<string,string>").alias("bundle_refs"),
             F.sha2(F.col("body"), 256).alias("body_sha256"),
@@ -165,7 +167,7 @@ def _last_updated() -> Column:
 def _flags() -> Column:
     from pyspark.sql import functions as F
 
-    bad_meta = F.col("lenient").isNotNull() | (F.col("head.meta.lastUpdated").isNotNull() & _last_updated().isNull())
+    bad_meta = F.col("lenient").isNotNull() | (F.col("head.meta.lastUpdated").isNotNull() & F.col("updated").isNull())
     from_full_url = F.col("attributes").getItem(bundle.FULL_URL_ID).isNotNull()
     at_the_root = F.coalesce(F.col("head.modifierExtension"), F.lit("[]")) != "[]"
     # The plain searches first: to take every record apart would take longer than all the rest of a load. A letter of a
@@ -177,15 +179,16 @@ def _flags() -> Column:
     # A record too large to have a shape is held back: whether it is modified, nobody can tell.
     in_a_part = F.coalesce(F.when(named, F.coalesce(shape.rlike(_MODIFIED), F.lit(True))), F.lit(False))
     has_surrogate = has_escape & F.col("body").rlike(_LONE_SURROGATE)
-    keys = F.json_object_keys("body")
-    return F.array_compact(
-        F.array(
-            F.when(F.col("sent_id").isNull(), F.lit(reasons.MISSING_ID)),
-            F.when(~F.col("sent_id").rlike(_ID), F.lit(reasons.BAD_ID)),
-            F.when(from_full_url, F.lit(reasons.ID_FROM_FULL_URL)),
-            F.when(at_the_root | in_a_part, F.lit(reasons.UNKNOWN_MODIFIER)),
-            F.when(bad_meta, F.lit(reasons.BAD_META)),
-            F.when(has_surrogate, F.lit(reasons.LONE_SURROGATE)),
-            F.when(F.array_size(keys) != F.array_size(F.array_distinct(keys)), F.lit(reasons.DUPLICATE_KEY)),
-        )
-    )
+    is_doubled = F.array_size("keys") != F.array_size(F.array_distinct("keys"))
+    codes = {
+        reasons.MISSING_ID: F.col("sent_id").isNull(),
+        reasons.BAD_ID: ~F.col("sent_id").rlike(_ID),
+        reasons.ID_FROM_FULL_URL: from_full_url,
+        reasons.UNKNOWN_MODIFIER: at_the_root | in_a_part,
+        reasons.BAD_META: bad_meta,
+        reasons.LONE_SURROGATE: has_surrogate,
+        reasons.DUPLICATE_KEY: is_doubled,
+    }
+    # Removed rather than compacted: that has a lambda, and Spark would interpret all conditions for it, row by row.
+    every = F.array(*(F.when(holds, F.lit(code)).otherwise(F.lit("")) for code, holds in codes.items()))
+    return F.array_remove(every, "")

@@ -124,6 +124,14 @@ def flags(*conditions: tuple[str, str]) -> str:
 
     :param conditions: SQL condition and code.
     """
-    every = (("r._corrupt IS NOT NULL", BAD_FIELD), *conditions)
-    own = ", ".join(f"CASE WHEN {condition} THEN '{code}' END" for condition, code in every)
-    return f"array_distinct(concat(flags, array_compact(array({own}))))"
+    return with_codes(("r._corrupt IS NOT NULL", BAD_FIELD), *conditions)
+
+
+def with_codes(*conditions: tuple[str, str]) -> str:
+    """Return the flags of the row, and the codes whose condition holds.
+
+    :param conditions: SQL condition and code.
+    """
+    # Removed rather than compacted: that has a lambda, and Spark would interpret all conditions for it, row by row.
+    own = ", ".join(f"CASE WHEN {condition} THEN '{code}' ELSE '' END" for condition, code in conditions)
+    return f"array_distinct(concat(flags, array_remove(array({own}), '')))"

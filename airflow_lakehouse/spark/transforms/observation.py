@@ -49,6 +49,12 @@ _KINDS: Final = {
     "Period": "valuePeriod",
 }
 _UNIT: Final = {"comparator": "comparator", "unit": "unit", "unit_code": "code", "unit_system": "system"}
+# Functions with a lambda are interpreted row by row: where the first coding of all has a code, none is needed.
+_CATEGORY: Final = (
+    "CASE WHEN size(r.category) = 1 AND get(get(r.category, 0).coding, 0).code IS NOT NULL"
+    " THEN get(get(r.category, 0).coding, 0).code"
+    " ELSE get(filter(flatten(transform(r.category, c -> c.coding)), c -> c.code IS NOT NULL), 0).code END"
+)
 _IS_NUMBER_KIND: Final = "kind IN ('Quantity', 'integer') AND said IS NOT NULL"
 COMPONENT_MARK: Final = "#"
 """Stands between an observation's id and the place of a component; no id in silver has it."""
@@ -72,7 +78,7 @@ def observations(rows: DataFrame) -> DataFrame:
         "patient_id": references.named_id("subject", "Patient"),
         "encounter_id": references.named_id("encounter", "Encounter"),
         "status": "r.status",
-        "category": "get(filter(flatten(transform(r.category, c -> c.coding)), c -> c.code IS NOT NULL), 0).code",
+        "category": _CATEGORY,
         **times.time_columns("obs_time", "obs_time"),
         "obs_time_source": f"CASE {source} END",
         "parts": f"concat(array({_own_part()}), {_components()})",
@@ -129,7 +135,7 @@ def with_components(rows: DataFrame) -> DataFrame:
         "value_code": f"CASE WHEN kind = 'CodeableConcept' THEN {value_coding}.code END",
         "value_code_system": f"CASE WHEN kind = 'CodeableConcept' THEN {value_coding}.system END",
         "value_time": f"CASE WHEN kind = 'dateTime' THEN {times.instant('said')} END",
-        "absent_reason": "coalesce(get(filter(part.dataAbsentReason.coding, c -> c.code IS NOT NULL), 0).code,"
+        "absent_reason": f"coalesce({fhir.preferred_coding('part.dataAbsentReason', ())}.code,"
         " part.dataAbsentReason.text)",
         "flags": _value_flags(),
     }
@@ -145,8 +151,7 @@ def _value_flags() -> str:
         fhir.BAD_FIELD: "NOT is_number",
         times.BAD_TIME: f"kind = 'dateTime' AND ({times.precision('said')}) IS NULL",
     }
-    codes = ", ".join(f"CASE WHEN {condition} THEN '{code}' END" for code, condition in conditions.items())
-    return f"array_distinct(concat(flags, array_compact(array({codes}))))"
+    return fhir.with_codes(*((condition, code) for code, condition in conditions.items()))
 
 
 def _value_text(coding: str) -> str:
