@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from airflow_lakehouse.parsing.hookspecs import hookimpl
 from airflow_lakehouse.parsing.model import REJECTED, Parser, Record, RecordParser, Rejected, Row, SourceFile
-from airflow_lakehouse.parsing.registry import Registry, load_registry
+from airflow_lakehouse.parsing.registry import Registry, load_parser, load_registry
 
 __all__ = [
     "REJECTED",
@@ -25,5 +25,6 @@ __all__ = [
     "Row",
     "SourceFile",
     "hookimpl",
+    "load_parser",
     "load_registry",
 ]

@@ -99,6 +99,22 @@ def load_registry(modules: Iterable[str] = ()) -> Registry:
     return Registry(parsers, paths)
 
 
+def load_parser(name: str, modules: Iterable[str] = ()) -> Parser | RecordParser:
+    """Return one parser, as a worker does for each of its tasks.
+
+    No other may have the name of a built-in one, which is therefore found without asking every installed distribution
+    what it brings: that takes longer than reading a small file.
+
+    :param name: its name.
+    :param modules: see :func:`load_registry`.
+    :raises ParserError: as :func:`load_registry` and :meth:`Registry.get`.
+    """
+    if name in _BUILT_IN:
+        brought: Iterable[Parser | RecordParser] = importlib.import_module(_BUILT_IN[name]).lakehouse_parsers()
+        return next(parser for parser in brought if parser.name == name)
+    return load_registry(modules).get(name)
+
+
 def _load_entry_points(manager: pluggy.PluginManager) -> None:
     try:
         manager.load_setuptools_entrypoints(ENTRY_POINT_GROUP)

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import SourceReadError
-from airflow_lakehouse.parsing import Parser, Record, RecordParser, Rejected, Row, SourceFile, load_registry
+from airflow_lakehouse.parsing import Parser, Record, RecordParser, Rejected, Row, SourceFile, load_parser
 from airflow_lakehouse.spark import files
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _reader(
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def read(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         # Built here: parsers are found again on the worker, so nothing of theirs is pickled.
-        parser = load_registry(modules).get(parser_name)
+        parser = load_parser(parser_name, modules)
         for batch in batches:
             for row in batch.to_pylist():
                 for number, file in json.loads(row["share"]):

@@ -99,16 +99,22 @@ def open_session(profile: Profile, remote: str | None = None) -> Iterator[SparkS
     """
     from pyspark.sql import SparkSession
 
-    file = named_file() if remote else None
-    if file:
-        spark = _open_renewed(file)
-    elif remote:
-        spark = SparkSession.builder.remote(remote).create()
+    conf = {**sql_conf(), **catalog_conf(profile)}
+    if remote:
+        file = named_file()
+        builder = _renewed(file) if file else SparkSession.builder.remote(remote)
+        for name, value in conf.items():
+            # The builder sends all of them at once.
+            builder.config(name, value)
+        spark = builder.create()
+        if file:
+            _ship(spark, file)
     else:
         spark = SparkSession.builder.config("spark.sql.extensions", EXTENSIONS).getOrCreate()
     try:
-        for name, value in {**sql_conf(), **catalog_conf(profile)}.items():
-            spark.conf.set(name, value)
+        if not remote:
+            for name, value in conf.items():
+                spark.conf.set(name, value)
         yield spark
     finally:
         spark.stop()
@@ -117,15 +123,18 @@ def open_session(profile: Profile, remote: str | None = None) -> Iterator[SparkS
         catalog.checkpoint(profile)
 
 
-def _open_renewed(file: Path) -> SparkSession:
-    """Open a session whose token is renewed, and give its executors this package."""
+def _renewed(file: Path) -> SparkSession.Builder:
+    """Return the builder of a session whose token is renewed."""
     from pyspark.sql.connect.session import SparkSession
 
-    spark = SparkSession.builder.channelBuilder(channel_builder(file)).create()
+    return SparkSession.builder.channelBuilder(channel_builder(file))
+
+
+def _ship(spark: SparkSession, file: Path) -> None:
+    """Give the executors of a session this package."""
     bundle = read(file).bundle
     if bundle:
         spark.addArtifacts(bundle, pyfile=True)
-    return spark
 
 
 def _disarm(spark: SparkSession) -> None:
