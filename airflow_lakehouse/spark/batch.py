@@ -15,7 +15,7 @@ from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
-    from pyspark.sql import DataFrame, SparkSession
+    from pyspark.sql import DataFrame, Row, SparkSession
 
     from airflow_lakehouse.parsing import Registry
     from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
@@ -186,27 +186,27 @@ def _stage(work: Batch, registry: Registry, area: str) -> None:
         rescued: dict[str, DataFrame] = {}
         if name == discovery.UNKNOWN:
             staged = bronze_rows.unknown_files(spark, part)
+            surveyed = staged.groupBy("file_no", "target", "reason").count().collect()
         else:
             parser = registry.get(name)
-            staging.stage(spark, part, parser, registry.modules, f"{area}/{name}")
-            staged = spark.read.parquet(f"{area}/{name}")
-            odd = drift.odd_types(parser, staged)
+            staged = staging.stage(spark, part, parser, registry.modules, f"{area}/{name}")
+            surveyed = drift.survey(parser, staged)
+            odd = drift.odd_types(parser, surveyed)
             if work.mode.counts_unknown_fields:
                 work.unknown.add(parser, staged, odd, [entry.file.source_system for entry in part])
             if odd and hasattr(parser, "rescued"):
                 found = load.keep(spark, drift.rescued(name, registry.modules, staged, odd), f"{area}/{name}-rescued")
                 rescued = dict.fromkeys((one.target for one in odd), found)
         renumbered = bronze_rows.with_files(spark, staged, part)
-        _count(work, staged, numbers)
+        _count(work, surveyed, numbers)
         for target in bronze_rows.targets(registry, name):
             records = bronze_rows.with_rescued(renumbered, rescued.get(target.name))
             work.sources[target.name].append(bronze_rows.rows_of(records, target, name))
 
 
-def _count(work: Batch, staged: DataFrame, numbers: list[int]) -> None:
+def _count(work: Batch, surveyed: list[Row], numbers: list[int]) -> None:
     """Count what each file holds, by target; this is the "read" that everything later must add up to."""
-    grouped = staged.groupBy("file_no", "target", "reason").count().collect()
-    for row in grouped:
+    for row in surveyed:
         target = row["target"] if row["reason"] is None else bronze.QUARANTINE.name
         work.counts[numbers[row["file_no"]], target] += row["count"]
         if row["reason"] is not None:

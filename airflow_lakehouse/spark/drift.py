@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_lakehouse.parsing import load_registry
-from airflow_lakehouse.spark import conflicts
+from airflow_lakehouse.parsing import load_parser
+from airflow_lakehouse.spark import conflicts, outlines
 from airflow_lakehouse.spark.catalog import find_table
 from airflow_lakehouse.tables import ops
 from airflow_lakehouse.tables.bronze import RESCUED
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as IcebergTable
-    from pyspark.sql import Column, DataFrame
+    from pyspark.sql import Column, DataFrame, Row
 
     from airflow_lakehouse.parsing import Parser, RecordParser
 
@@ -59,13 +59,11 @@ class Drift:
 
         if not odd:
             return
-        shapes = _of_types(staged, odd).select(
-            "file_no",
-            "resource_type",
-            F.schema_of_variant(F.try_parse_json("body")).alias("shape"),
-            _extensions(),
-        )
-        grouped = shapes.groupBy(*shapes.columns).count()
+        records = _of_types(staged, odd).select("file_no", "resource_type", outlines.outline(), _extensions())
+        alike = records.groupBy(*records.columns).agg(F.count("*").alias("records"))
+        shape = F.schema_of_variant(outlines.drawn("outline")).alias("shape")
+        shapes = alike.select("file_no", "resource_type", shape, "extensions", "records")
+        grouped = shapes.groupBy("file_no", "resource_type", "shape", "extensions").agg(F.sum("records").alias("count"))
         for row in grouped.toLocalIterator():
             found = parser.unknown_fields(row["resource_type"], row["shape"], row["extensions"])  # type: ignore[union-attr]
             for path, kind in found.items():
@@ -86,32 +84,62 @@ class OddType:
     target: str
 
 
-def odd_types(parser: Parser | RecordParser, staged: DataFrame) -> list[OddType]:
-    """Return the resource types in which something may be unknown.
+def survey(parser: Parser | RecordParser, staged: DataFrame) -> list[Row]:
+    """Return ``count`` for each ``file_no, target, reason``, and, in one pass, what may be unknown in the records.
 
-    All records of a type have one shape together, which costs a third of a shape for each. Where it holds nothing odd,
-    neither does any record; a field of several kinds, and extensions, whose names are values, must be looked at. So
-    must records that have no shape: their keys are doubled, or they are too large for one.
+    For a parser that names unknown fields there are also ``resource_type``, by which rows are told apart, too,
+    ``shaped`` records, the ``shape`` of these together, and how many of them are ``shapeless``. The shape is made of
+    their outlines, of which there are few: to read each record again would cost more than to load it.
 
-    :param parser: who read the records; one that names no unknown fields has none.
+    :param parser: who read the records.
     :param staged: its records.
     """
     from pyspark.sql import functions as F
 
+    by = ["file_no", "target", "reason"]
+    if not hasattr(parser, "unknown_fields"):
+        counted: list[Row] = staged.groupBy(*by).count().collect()
+        return counted
+    by.append("resource_type")
+    records = staged.select(*by, F.when(_is_resource(staged), outlines.outline()).alias("outline"))
+    alike = records.groupBy(*records.columns).count().withColumn("document", outlines.drawn("outline"))
+    shaped = F.when(F.col("outline").isNotNull(), F.col("count"))
+    told: list[Row] = (
+        alike.groupBy(*by)
+        .agg(
+            F.sum("count").alias("count"),
+            F.coalesce(F.sum(shaped), F.lit(0)).alias("shaped"),
+            F.schema_of_variant_agg("document").alias("shape"),
+            F.count_if(F.col("outline").isNotNull() & F.col("document").isNull()).alias("shapeless"),
+        )
+        .collect()
+    )
+    return told
+
+
+def odd_types(parser: Parser | RecordParser, surveyed: Sequence[Row]) -> list[OddType]:
+    """Return the resource types in which something may be unknown.
+
+    Where the shape of a type's records holds nothing odd, neither does any record; a field of several kinds, and
+    extensions, whose names are values, must be looked at. So must records that have no shape: they are too large.
+
+    :param parser: who read the records; one that names no unknown fields has none.
+    :param surveyed: from :func:`survey`.
+    """
     unknown = getattr(parser, "unknown_fields", None)
     if unknown is None:
         return []
-    records = _resources(staged).withColumn("document", F.try_parse_json("body"))
-    together = records.groupBy("resource_type", "target").agg(
-        F.schema_of_variant_agg("document").alias("shape"), F.count_if(F.col("document").isNull()).alias("shapeless")
-    )
-    return [
+    found = {
         OddType(row["resource_type"], row["target"])
-        for row in together.collect()
-        if row["shapeless"]
-        or any(word in row["shape"] for word in _LOOK_AT)
-        or unknown(row["resource_type"], row["shape"], None)
-    ]
+        for row in surveyed
+        if row["shaped"]
+        and (
+            row["shapeless"]
+            or any(word in row["shape"] for word in _LOOK_AT)
+            or unknown(row["resource_type"], row["shape"], None)
+        )
+    }
+    return sorted(found, key=lambda one: one.resource_type)
 
 
 def _of_types(staged: DataFrame, odd: Sequence[OddType]) -> DataFrame:
@@ -122,10 +150,14 @@ def _of_types(staged: DataFrame, odd: Sequence[OddType]) -> DataFrame:
 
 def _resources(staged: DataFrame) -> DataFrame:
     """Return the records that are what their type says: no rejects, and no entries that only tell of a deletion."""
+    return staged.where(_is_resource(staged))
+
+
+def _is_resource(staged: DataFrame) -> Column:
     from pyspark.sql import functions as F
 
     told = ~F.col("deleted") if "deleted" in staged.columns else F.lit(True)
-    return staged.where(F.col("reason").isNull() & told)
+    return F.col("reason").isNull() & told
 
 
 def rescued(parser: str, modules: tuple[str, ...], staged: DataFrame, odd: Sequence[OddType]) -> DataFrame:
@@ -151,7 +183,7 @@ def _rescuer(
         import pyarrow.compute as pc
 
         # Found again on the worker, so nothing of the parser's is pickled.
-        parser: Any = load_registry(modules).get(parser_name)
+        parser: Any = load_parser(parser_name, modules)
         for batch in batches:
             pairs = zip(batch.column("resource_type"), batch.column("body"), strict=True)
             texts = pa.array([parser.rescued(type_.as_py(), body.as_py()) for type_, body in pairs], pa.string())

@@ -31,7 +31,7 @@ _PAYLOAD_AS_TEXT: Final = ("timestamp", "date", "decimal")
 
 def stage(
     spark: SparkSession, entries: list[Entry], parser: Parser | RecordParser, modules: tuple[str, ...], path: str
-) -> None:
+) -> DataFrame:
     """Cut and type the records of some files, and store them below ``path``, one folder a target table.
 
     :param spark: the session.
@@ -39,10 +39,12 @@ def stage(
     :param parser: who reads them.
     :param modules: single-file plugins the workers must load to find the parser.
     :param path: URI of a folder of this run's own.
+    :return: the stored records.
     """
     pieces = cutting.cut(spark, entries, parser.name, modules)
     typed = _lifted(pieces, parser) if isinstance(parser, RecordParser) else _from_payload(pieces, parser)
     typed.write.mode("overwrite").options(**files.STAGED).partitionBy("target").parquet(path)
+    return spark.read.schema(typed.schema).parquet(path)
 
 
 def clear(area: str, profile: Profile) -> None:

@@ -6,8 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from airflow_lakehouse.cli.show import read_rows
+from airflow_lakehouse.parsers.fhir.drift import read_shape
+from airflow_lakehouse.spark import outlines
 from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
 from airflow_lakehouse.tables import bronze, ops
@@ -15,6 +19,8 @@ from tests.spark.helpers import load, write_lines
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from pyspark.sql import SparkSession
 
     from airflow_lakehouse.profile import Profile
 
@@ -149,3 +155,28 @@ def test_a_modifier_in_a_part_holds_the_row_back(warehouse: Profile, tmp_path: P
     held = ["UNKNOWN_MODIFIER"]
     assert flags == {"m1": held, "m2": [], "m3": [], "m4": held, "m5": held}
     assert {row["patient_id"] for row in read_rows(warehouse, "silver_dim_patient")} == {"m2", "m3"}
+
+
+_TEXT = st.text(st.characters(codec="utf-8") | st.sampled_from('":,{}[]\\0-'), max_size=6)
+_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6) | _TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_TEXT, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=4, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.dictionaries(_TEXT, _VALUES, max_size=4), min_size=40, max_size=40), st.sampled_from([None, 1]))
+def test_an_outline_has_the_shape_of_its_record(
+    lakehouse_spark: SparkSession, records: list[dict[str, Any]], indent: int | None
+) -> None:
+    """Whatever a record says and however it is laid out, without its values it has the same keys and kinds."""
+    from pyspark.sql import functions as F
+
+    rows = [(json.dumps(one, indent=indent, ensure_ascii=indent is None),) for one in records]
+    shape = F.schema_of_variant(F.try_parse_json("body")).alias("shape")
+    told = lakehouse_spark.createDataFrame(rows, "body STRING").select(shape, outlines.outline())
+    found = told.select("shape", F.schema_of_variant(outlines.drawn("outline")).alias("drawn")).collect()
+    assert len(found) == len(rows)
+    for row in found:
+        assert read_shape(row["drawn"]) == read_shape(row["shape"])
