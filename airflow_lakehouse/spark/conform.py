@@ -7,7 +7,8 @@ What differs is merged into a branch in one commit, which carries the watermark;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from airflow_lakehouse.tables import Keep, Table
 
 OPERATION: Final = "_operation"
+OPERATIONS: Final = ("insert", "update", "delete")
 RESOURCE: Final = ("source_system", "resource_id")
 """What identifies a resource in bronze."""
 
@@ -82,7 +84,7 @@ def only(rows: DataFrame, ids: DataFrame | None, columns: Sequence[str] = RESOUR
 def current(
     work: Work, rows: DataFrame, keep: Keep, name: str, about: subjects.Subject | None = None
 ) -> tuple[DataFrame, dict[str, int]]:
-    """Return the winning version of each resource, and how all rows were classified.
+    """Return the winning version of each resource, and class to rows of those that did not win.
 
     :param work: the run.
     :param rows: live bronze rows.
@@ -90,15 +92,15 @@ def current(
     :param name: unique within the run.
     :param about: whom the resources are about: one whose older versions are about somebody else is flagged.
     """
-    lost = work.keep(versions.losers(rows, RESOURCE, keep), f"{name}_lost")
-    counts = {row[versions.CLASS]: row["count"] for row in lost.groupBy(versions.CLASS).count().collect()}
-    won = rows.count() - sum(counts.values())
+    classes = (versions.SUPERSEDED, versions.EXCLUDED)
+    every = {class_: f"{versions.CLASS} = '{class_}'" for class_ in classes}
+    lost, counts = work.keep_counted(versions.losers(rows, RESOURCE, keep), f"{name}_lost", every)
     current_rows = versions.winners(rows, lost) if counts else rows
     if about is not None and versions.SUPERSEDED in counts:
         pairs = work.keep(subjects.changed(rows, lost, RESOURCE), f"{name}_changed")
         found = work.keep(subjects.reused(rows, pairs, RESOURCE, about), f"{name}_reused")
         current_rows = subjects.flagged(current_rows, found, RESOURCE)
-    return current_rows, {**counts, **({versions.WINNER: won} if won else {})}
+    return current_rows, counts
 
 
 def operations(table: Table, wanted: DataFrame, present: DataFrame) -> DataFrame:
@@ -141,46 +143,73 @@ def stage(work: Work, table: Table, wanted: DataFrame, present: DataFrame, now: 
     from pyspark.sql import functions as F
 
     base = work.began[table.name]
-    touched, doubled, counts = None, None, {}
+    touched, doubled, counts = None, None, dict[str, int]()
     if base is not None and load.row_count(work.catalog, table, base):
         if work.full or work.again is not None:
             doubled = _doubled(work, table, present)
             present = present if doubled is None else present.join(doubled, list(table.key), "left_anti")
-        touched = work.keep(operations(table, wanted, present), f"{table.name}_changes")
-        counts = {row[OPERATION]: row["count"] for row in touched.groupBy(OPERATION).count().collect()}
-    differs = doubled is not None or (bool(counts) if touched is not None else not wanted.isEmpty())
-    if delta.is_stored(work.catalog, table, now) and not differs:
+        each = {operation: f"{OPERATION} = '{operation}'" for operation in OPERATIONS} | _buckets(table)
+        touched, counts = work.keep_counted(operations(table, wanted, present), f"{table.name}_changes", each)
+    is_told = bool(counts) or doubled is not None or not delta.is_stored(work.catalog, table, now)
+    # Asked last: to tell whether there is a row takes a query.
+    if not is_told and (touched is not None or wanted.isEmpty()):
         return load.Change(load.row_count(work.catalog, table, base))
     start = branches.create(work.spark, work.catalog, table, work.branch, base)
     if doubled is not None:
         # No statement tells two rows of one key apart, to leave one of them: all go, and one is made anew.
         load.conform(work.spark, table, doubled.withColumn(OPERATION, F.lit("delete")), branch=work.branch)
-    made = _commit(work, table, wanted, touched, now)
+    with _stamped(work, table, now):
+        if touched is None:
+            load.fill(table, wanted, work.branch)
+        elif counts:
+            load.conform(work.spark, table, touched, _prune(table, counts), work.branch)
+        else:
+            _fill_nothing(work, table)
+    made = load.head(work.catalog, table, work.branch)
     if touched is None:
         counts = {"insert": load.added_since(work.catalog, table, start, made)}
-    done = (counts.get(operation, 0) for operation in ("insert", "update", "delete"))
+    done = (counts.get(operation, 0) for operation in OPERATIONS)
     change = load.Change(load.row_count(work.catalog, table, made), *done)
     work.staged[table.name] = branches.Staged(table, work.branch, base, made, touched, change)
     return change
 
 
-def _commit(work: Work, table: Table, wanted: DataFrame, touched: DataFrame | None, now: delta.Watermark) -> int:
-    """Write what differs to the branch, with the watermark; return the snapshot.
+def stage_mark(work: Work, table: Table, now: delta.Watermark) -> load.Change:
+    """Make a branch of a table carry the watermark and change nothing else; where the table has it, do nothing.
 
-    Also with nothing to change: the empty commit carries the watermark, and spares the next run this work.
+    :param work: the run.
+    :param table: the target.
+    :param now: the watermark.
+    :raises ConflictError: when another run has taken the branch away.
     """
+    base = work.began[table.name]
+    change = load.Change(load.row_count(work.catalog, table, base))
+    if delta.is_stored(work.catalog, table, now):
+        return change
+    branches.create(work.spark, work.catalog, table, work.branch, base)
+    with _stamped(work, table, now):
+        _fill_nothing(work, table)
+    made = load.head(work.catalog, table, work.branch)
+    work.staged[table.name] = branches.Staged(table, work.branch, base, made, None, change)
+    return change
+
+
+@contextmanager
+def _stamped(work: Work, table: Table, now: delta.Watermark) -> Iterator[None]:
+    """Write the watermark into what is committed meanwhile."""
     properties = now.properties()
     if work.began[table.name] is None:
         properties[FIRST] = "true"
     stamp(work.spark, properties)
     try:
-        if touched is None:
-            load.fill(table, wanted, work.branch)
-        else:
-            load.conform(work.spark, table, touched, _prune(table, touched), work.branch)
+        yield
     finally:
         unstamp(work.spark, properties)
-    return load.head(work.catalog, table, work.branch)
+
+
+def _fill_nothing(work: Work, table: Table) -> None:
+    """Commit nothing to the branch: the empty commit carries the watermark, and spares the next run this work."""
+    load.fill(table, work.read(table).where("false"), work.branch)
 
 
 def _doubled(work: Work, table: Table, present: DataFrame) -> DataFrame | None:
@@ -194,17 +223,22 @@ def _doubled(work: Work, table: Table, present: DataFrame) -> DataFrame | None:
 _MAX_LITERALS: Final = 64
 
 
-def _prune(table: Table, changes: DataFrame) -> str:
+def _buckets(table: Table) -> dict[str, str]:
+    """Return the literal of each bucket of a table, to the condition that a row belongs to it."""
+    call = _bucket_call(table, "")
+    width = next((one.width or 0 for one in table.partitions if one.transform == "bucket"), 0)
+    return {str(bucket): f"{call} = {bucket}" for bucket in range(width)} if width <= _MAX_LITERALS else {}
+
+
+def _bucket_call(table: Table, alias: str) -> str:
+    found = [one for one in table.partitions if one.transform == "bucket"]
+    return f"{CATALOG_NAME}.system.bucket({found[0].width}, {alias}`{found[0].column}`)" if found else ""
+
+
+def _prune(table: Table, counts: Mapping[str, int]) -> str:
     """Return the bucket literals of the changed keys: what is scanned, and what a concurrent commit conflicts with."""
-    buckets = [partition for partition in table.partitions if partition.transform == "bucket"]
-    if not buckets:
-        return "true"
-    partition = buckets[0]
-    call = f"{CATALOG_NAME}.system.bucket({partition.width}, {{0}}`{partition.column}`)"
-    found = changes.selectExpr(f"{call.format('')} AS bucket").distinct().limit(_MAX_LITERALS + 1).collect()
-    if not found or len(found) > _MAX_LITERALS:
-        return "true"
-    return f"{call.format('t.')} IN ({', '.join(sorted(str(row['bucket']) for row in found))})"
+    found = [bucket for bucket in _buckets(table) if bucket in counts]
+    return f"{_bucket_call(table, 't.')} IN ({', '.join(found)})" if found else "true"
 
 
 Transform = Callable[["DataFrame"], "DataFrame"]

@@ -13,7 +13,7 @@ from airflow_lakehouse.spark.files import STAGED
 from airflow_lakehouse.tables import ALL
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from pyiceberg.catalog import Catalog
     from pyspark.sql import DataFrame, SparkSession
@@ -109,7 +109,33 @@ def keep(spark: SparkSession, rows: DataFrame, path: str) -> DataFrame:
     :param path: URI of a folder of this run's own.
     """
     rows.write.mode("overwrite").options(**STAGED).parquet(path)
-    return spark.read.parquet(path)
+    # Told the columns, Spark need not run a job to find them in the files.
+    return spark.read.schema(rows.schema).parquet(path)
+
+
+def keep_counted(
+    spark: SparkSession, rows: DataFrame, path: str, conditions: Mapping[str, str]
+) -> tuple[DataFrame, dict[str, int]]:
+    """Store rows as :func:`keep` does, and count them while they are written.
+
+    A query that counts them afterwards costs a small run more than what it looks at.
+
+    :param spark: the session.
+    :param rows: what to keep.
+    :param path: URI of a folder of this run's own.
+    :param conditions: name to SQL condition of the rows that are counted.
+    :return: the rows, and name to how many there are; names of which there are none are left out.
+    """
+    from pyspark.sql import Observation
+    from pyspark.sql import functions as F
+
+    seen = Observation()
+    counts = [F.count_if(F.expr(condition)).alias(name) for name, condition in conditions.items()]
+    # Last before the write: what a task that is retried has counted there is counted once.
+    kept = keep(spark, rows.observe(seen, *counts), path)
+    # An engine that does not tell must not be taken for one that found nothing.
+    told = seen.get or kept.agg(*counts).collect()[0].asDict()
+    return kept, {name: count for name, count in told.items() if count}
 
 
 def snapshot_id(catalog: Catalog, table: Table) -> int | None:

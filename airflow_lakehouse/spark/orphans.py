@@ -98,8 +98,10 @@ def flagged(work: Work, table: Table, rows: DataFrame, ids: DataFrame | None) ->
     ]
     if not absent:
         return rows
-    gone = work.keep(reduce(lambda left, right: left.unionByName(right), absent), f"{table.name}_orphans")
-    flags = {row["flag"] for row in gone.select("flag").distinct().collect()}
+    every = {link.flag: f"flag = '{link.flag}'" for link in links(table)}
+    gone, flags = work.keep_counted(
+        reduce(lambda left, right: left.unionByName(right), absent), f"{table.name}_orphans", every
+    )
     for link in links(table):
         if link.flag in flags:
             of_link = gone.where(F.col("flag") == link.flag).withColumnRenamed("named", link.column)

@@ -27,6 +27,7 @@ SAME_KEY: Final = "SAME_KEY"
 TARGETS: Final = (silver.OBSERVATION, silver.COLLISIONS)
 SOURCE: Final = bronze.OBSERVATION
 _GRAIN: Final = silver.OBSERVATION.key
+_IS_COMPONENT: Final = "parent_observation_id IS NOT NULL"
 _IDENTITY: Final = "coalesce(parent_observation_id, observation_id)"
 _RESOURCE: Final = (conform.RESOURCE[0], f"{_IDENTITY} AS {conform.RESOURCE[1]}")
 
@@ -40,17 +41,23 @@ def refresh(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Wate
     """
     from pyspark.sql import functions as F
 
-    named = _affected(work, seen, now)
-    ids = named if named is None else _with_rivals(work, named)
-    rows, counts = _read(work, ids, "observations")
+    named, n_named = _affected(work, seen, now)
+    if named is not None and not n_named:
+        return _unchanged(work, named, seen, now)
+    ids, (rows, counts, components) = named, _read(work, named, "observations_named")
+    if named is not None:
+        ids, n_ids = _with_rivals(work, named, rows)
+        if n_ids > n_named:
+            rows, counts, components = _read(work, ids, "observations")
     rows = orphans.flagged(work, silver.OBSERVATION, rows, ids)
-    lost = work.keep(place(rows), "observations_lost")
+    lost, collided = work.keep_counted(place(rows), "observations_lost", {silver.COLLISIONS.name: "true"})
     # Rivals were read to judge the keys they share; what else they hold has not changed and is not looked at.
     keys = None if named is None else _keys(work, rows, named)
     outcomes = {}
-    n_lost = lost.count()
-    expected = {silver.OBSERVATION.name: rows.count() - n_lost, silver.COLLISIONS.name: n_lost}
-    now = replace(now, totals=_totals(work, rows, ids, counts, seen))
+    n_lost = collided.get(silver.COLLISIONS.name, 0)
+    n_rows = counts.get(versions.WINNER, 0) + components
+    expected = {silver.OBSERVATION.name: n_rows - n_lost, silver.COLLISIONS.name: n_lost}
+    now = replace(now, totals=_totals(work, components, ids, counts, seen))
     for target, how in ((silver.OBSERVATION, "left_anti"), (silver.COLLISIONS, "inner")):
         mine = rows.join(F.broadcast(lost), list(silver.COLLISIONS.key), how).select(*target.column_names)
         mine = work.private(target, mine, ORDERING)
@@ -62,22 +69,31 @@ def refresh(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Wate
     return outcomes
 
 
-def _totals(
-    work: Work, rows: DataFrame, ids: DataFrame | None, counts: dict[str, int], seen: dict[str, delta.Watermark | None]
-) -> dict[str, int]:
-    """Return class to rows over all runs: those of bronze, and the components made of them."""
-    from pyspark.sql import functions as F
+def _unchanged(
+    work: Work, named: DataFrame, seen: dict[str, delta.Watermark | None], now: delta.Watermark
+) -> dict[str, Outcome]:
+    """Bring both tables to a watermark under which no row of theirs differs."""
+    now = replace(now, totals=_totals(work, 0, named, {}, seen))
+    outcomes = {target.name: conform.Outcome(conform.stage_mark(work, target, now)) for target in TARGETS}
+    outcomes[silver.OBSERVATION.name].totals = now.totals
+    return outcomes
 
+
+def _totals(
+    work: Work, made: int, ids: DataFrame | None, counts: dict[str, int], seen: dict[str, delta.Watermark | None]
+) -> dict[str, int]:
+    """Return class to rows over all runs: those of bronze, and the components made of them.
+
+    :param made: components of the resources this run looked at.
+    """
     marks = [seen.get(target.name) for target in TARGETS]
     # After a run that was killed between the two commits, no mark tells what both tables hold.
     mark = marks[0] if marks[0] == marks[1] else None
     known = totals.carried(work, SOURCE, mark) if ids is not None else None
     if known is not None and totals.COMPONENT in known:
         return known
-    is_component = F.col("parent_observation_id").isNotNull()
-    made = rows.where(is_component).count()
     if ids is not None:
-        parts = [work.read(one).where(is_component).selectExpr(*_RESOURCE) for one in TARGETS]
+        parts = [work.read(one).where(_IS_COMPONENT).selectExpr(*_RESOURCE) for one in TARGETS]
         held = parts[0].unionByName(parts[1])
         if mark is not None and totals.COMPONENT in mark.totals:
             made += mark.totals[totals.COMPONENT] - conform.only(held, ids).count()
@@ -86,27 +102,33 @@ def _totals(
     return {**totals.count(work, SOURCE, ids, counts, mark), totals.COMPONENT: made}
 
 
-def _affected(work: Work, seen: dict[str, delta.Watermark | None], now: delta.Watermark) -> DataFrame | None:
-    """Return what changed since the older of the two watermarks, and whose flags must; None for everything."""
+def _affected(
+    work: Work, seen: dict[str, delta.Watermark | None], now: delta.Watermark
+) -> tuple[DataFrame | None, int]:
+    """Return what changed since the older of the two watermarks, and whose flags must, None for all; and how many."""
     found = []
     for name, mark in seen.items():
         ids = conform.affected(work, SOURCE, mark, now)
         if ids is None or mark is None:
-            return None
+            return None, 0
         moved = orphans.moved(work, by_name(name), _IDENTITY, mark, now)
         found += [ids] if moved is None else [ids, moved]
     named = reduce(lambda left, right: left.unionByName(right), found)
-    return work.keep(named.distinct(), "observations_named")
+    kept, counts = work.keep_counted(named.distinct(), "observations_ids", {"ids": "true"})
+    return kept, counts.get("ids", 0)
 
 
-def _read(work: Work, ids: DataFrame | None, name: str) -> tuple[DataFrame, dict[str, int]]:
-    """Return the current observations and components, read once and kept, and how all rows were classified."""
+def _read(work: Work, ids: DataFrame | None, name: str) -> tuple[DataFrame, dict[str, int], int]:
+    """Return the current observations and components, read once and kept, class to rows of bronze, and components."""
     live = conform.only(work.live(SOURCE), ids)
     rows, counts = conform.current(work, live, silver.KEEP_NEWEST, name, subjects.REFERRED)
     made = with_components(observations(rows))
     # What decides who holds a key stays true until that is decided.
     settled = [column for column in silver.OBSERVATION.column_names if column not in ORDERING]
-    return work.keep(work.private(silver.OBSERVATION, made, settled), name), counts
+    each = {versions.WINNER: f"NOT ({_IS_COMPONENT})", totals.COMPONENT: _IS_COMPONENT}
+    kept, found = work.keep_counted(work.private(silver.OBSERVATION, made, settled), name, each)
+    components = found.pop(totals.COMPONENT, 0)
+    return kept, {**counts, **found}, components
 
 
 def _occupied(work: Work) -> DataFrame:
@@ -115,14 +137,17 @@ def _occupied(work: Work) -> DataFrame:
     return parts[0].unionByName(parts[1])
 
 
-def _with_rivals(work: Work, named: DataFrame) -> DataFrame:
-    """Add the resources that share a key with the named ones, as they are now or as silver still has them."""
-    rows, _ = _read(work, named, "observations_changed")
-    now = rows.select(*_GRAIN)
+def _with_rivals(work: Work, named: DataFrame, rows: DataFrame) -> tuple[DataFrame, int]:
+    """Add the resources that share a key with the named ones, as they are now or as silver still has them.
+
+    :param rows: of the named ones, as they are now.
+    """
     occupied = _occupied(work)
-    keys = now.unionByName(conform.only(occupied, named).select(*_GRAIN)).distinct()
+    keys = rows.select(*_GRAIN).unionByName(conform.only(occupied, named).select(*_GRAIN)).distinct()
     rivals = conform.only(occupied, keys, _GRAIN).select(*conform.RESOURCE)
-    return work.keep(named.unionByName(rivals).distinct(), "observations_affected")
+    every = named.unionByName(rivals).distinct()
+    kept, found = work.keep_counted(every, "observations_affected", {"ids": "true"})
+    return kept, found.get("ids", 0)
 
 
 def _keys(work: Work, rows: DataFrame, named: DataFrame) -> DataFrame:

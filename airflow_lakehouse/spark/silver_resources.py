@@ -52,12 +52,16 @@ def refresh(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: 
     :param now: the watermark this run leaves.
     """
     target = made.target
-    ids = _affected(work, made, seen, now)
+    ids, is_any = _affected(work, made, seen, now)
+    if not is_any:
+        total = totals.count(work, made.source, ids, {}, seen)
+        return conform.Outcome(conform.stage_mark(work, target, replace(now, totals=total)), totals=total)
     rows, counts = conform.current(
         work, conform.only(work.live(made.source), ids), target.keep or silver.KEEP_NEWEST, target.name, made.about
     )
     made_rows = work.private(target, made.transform(rows).select(*target.column_names), target.column_names)
-    wanted = work.keep(made_rows, f"{target.name}_wanted")
+    wanted, won = work.keep_counted(made_rows, f"{target.name}_wanted", {versions.WINNER: "true"})
+    counts.update(won)
     wanted = orphans.flagged(work, target, wanted, ids)
     known = ids.withColumnRenamed("resource_id", target.key[-1]) if ids is not None else None
     present = conform.only(work.read(target), known, target.key)
@@ -67,10 +71,14 @@ def refresh(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: 
     return conform.Outcome(change, counts, expected, total)
 
 
-def _affected(work: Work, made: ResourceTable, seen: delta.Watermark | None, now: delta.Watermark) -> DataFrame | None:
-    """Return the resources that changed, and those whose flags must change; None for all."""
+def _affected(
+    work: Work, made: ResourceTable, seen: delta.Watermark | None, now: delta.Watermark
+) -> tuple[DataFrame | None, bool]:
+    """Return the resources that changed and those whose flags must change, None for all; and whether there are any."""
     ids = conform.affected(work, made.source, seen, now)
     if ids is None or seen is None:
-        return None
+        return None, True
     moved = orphans.moved(work, made.target, made.target.key[-1], seen, now)
-    return ids if moved is None else work.keep(ids.unionByName(moved).distinct(), f"{made.target.name}_named")
+    ids = ids if moved is None else ids.unionByName(moved).distinct()
+    kept, found = work.keep_counted(ids, f"{made.target.name}_named", {"ids": "true"})
+    return kept, bool(found)

@@ -25,6 +25,7 @@ REPLACED: Final = "replaced"
 """Class of the rows of a file version that a newer one has replaced."""
 COMPONENT: Final = "component"
 """Class of the rows that silver makes of the parts of a winner."""
+_NAMELESS: Final = "_nameless"
 BRONZE_CLASSES: Final = (versions.WINNER, versions.SUPERSEDED, versions.EXCLUDED, REPLACED)
 """Every row of bronze is in exactly one of them."""
 
@@ -74,29 +75,32 @@ def count(
     if seen is None or not seen.totals or seen.dead != work.bronze.dead:
         every = classes(work.live(source))
         return _clean(every + Counter({REPLACED: replaced}))
-    before = classes(conform.only(work.live(source, seen.snapshot(source)), ids))
     added = delta.added_rows(work.spark, work.catalog, source, seen.snapshot(source), work.bronze.snapshot(source))
     # No delta by resource tells of rows that name none; they are never superseded, so those that came are those more.
-    nameless = added.where("resource_id IS NULL").count() if added is not None else 0
+    nameless = added.where("resource_id IS NULL") if added is not None else None
+    before = classes(conform.only(work.live(source, seen.snapshot(source)), ids), nameless)
     total = Counter(seen.totals)
     total.update(now)
-    total.update({versions.EXCLUDED: nameless})
+    total.update({versions.EXCLUDED: before.pop(_NAMELESS, 0)})
     total.subtract(before)
     return _clean(total)
 
 
-def classes(rows: DataFrame) -> Counter[str]:
+def classes(rows: DataFrame, nameless: DataFrame | None = None) -> Counter[str]:
     """Return class to rows.
 
     :param rows: live bronze rows.
+    :param nameless: rows that are counted beside them, in a class of their own: a query less.
     """
     from pyspark.sql import functions as F
 
     lost = versions.losers(rows, conform.RESOURCE, silver.KEEP_NEWEST)
     every = rows.select(F.lit(versions.WINNER).alias(versions.CLASS))
-    both = every.unionByName(lost.select(versions.CLASS)).groupBy(versions.CLASS).count()
-    counted = Counter({row[versions.CLASS]: row["count"] for row in both.collect()})
-    counted[versions.WINNER] -= counted.total() - counted[versions.WINNER]
+    every = every.unionByName(lost.select(versions.CLASS))
+    if nameless is not None:
+        every = every.unionByName(nameless.select(F.lit(_NAMELESS).alias(versions.CLASS)))
+    counted = Counter({row[versions.CLASS]: row["count"] for row in every.groupBy(versions.CLASS).count().collect()})
+    counted[versions.WINNER] -= sum(counted[class_] for class_ in (versions.SUPERSEDED, versions.EXCLUDED))
     return counted
 
 

@@ -126,3 +126,14 @@ class Work:
         :param name: unique within the run.
         """
         return load.keep(self.spark, rows, f"{self.area}/{name}")
+
+    def keep_counted(
+        self, rows: DataFrame, name: str, conditions: Mapping[str, str]
+    ) -> tuple[DataFrame, dict[str, int]]:
+        """Store rows like :meth:`keep`, and count them on the way.
+
+        :param rows: what to keep.
+        :param name: unique within the run.
+        :param conditions: see :func:`airflow_lakehouse.spark.load.keep_counted`.
+        """
+        return load.keep_counted(self.spark, rows, f"{self.area}/{name}", conditions)
