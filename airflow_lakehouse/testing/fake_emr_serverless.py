@@ -1,4 +1,4 @@
-"""An EMR Serverless that runs its jobs on this machine: client tokens, states, capacity, logs in S3, and faults.
+"""An EMR Serverless that runs its jobs on this machine: client tokens, states, capacity, logs in S3, sessions, faults.
 
 It speaks the service's HTTP (rest-json) on the loopback address; the real boto3 client is the other end::
 
@@ -26,6 +26,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from airflow_lakehouse.testing import fake_service
 from airflow_lakehouse.testing.fake_service import FakeRun, FakeService, ServiceError, States
+from airflow_lakehouse.testing.fake_sessions import FakeSessions
 from airflow_lakehouse.testing.job_process import JobProcess, Submission, s3_client, spark_submit
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ _STATES: Final = States(
 )
 _APPLICATION: Final = r"/applications/(?P<applicationId>[^/]+)"
 _RUN: Final = rf"{_APPLICATION}/jobruns/(?P<jobRunId>[^/]+)"
+_SESSION: Final = rf"{_APPLICATION}/sessions/(?P<sessionId>[^/]+)"
 _ROUTES: Final = (
     ("GET", rf"{_RUN}", "GetJobRun"),
     ("DELETE", rf"{_RUN}", "CancelJobRun"),
@@ -52,6 +54,11 @@ _ROUTES: Final = (
     ("GET", _APPLICATION, "GetApplication"),
     ("POST", rf"{_APPLICATION}/start", "StartApplication"),
     ("GET", r"/tags/(?P<resourceArn>.+)", "ListTagsForResource"),
+    ("POST", rf"{_APPLICATION}/sessions", "StartSession"),
+    ("GET", rf"{_APPLICATION}/sessions", "ListSessions"),
+    ("GET", rf"{_SESSION}", "GetSession"),
+    ("DELETE", rf"{_SESSION}", "TerminateSession"),
+    ("GET", rf"{_SESSION}/endpoint", "GetSessionEndpoint"),
 )
 _PAGE: Final = 50
 _CPUS: Final = 4
@@ -87,6 +94,8 @@ class FakeEmrServerless(FakeService):
         self.capacity: int | None = None
         """How many runs fit into the application's maximumCapacity; None for any number. A run beyond it fails."""
         self.runs: dict[str, _Kept] = {}
+        self.sessions = FakeSessions(self.application_id, engine_channel, seconds)
+        """Sessions of Spark Connect, before this machine's engine."""
         self._tokens: dict[str, tuple[str, str]] = {}
 
     def vanish(self, run_id: str) -> None:
@@ -137,12 +146,15 @@ class FakeEmrServerless(FakeService):
             "GetDashboardForJobRun": lambda given: {"url": f"{self.endpoint}/dashboard/{given['jobRunId']}"},
         }
         with self.lock:
+            if operation not in does:
+                return self.sessions.answer(operation, arguments)
             return does[operation](arguments)
 
     def close(self) -> None:
         """As :meth:`FakeService.close`."""
         for kept in list(self.runs.values()):
             kept.run.join()
+        self.sessions.close()
 
     def _start(self, given: dict[str, Any]) -> dict[str, Any]:
         token = given["clientToken"]
@@ -278,6 +290,21 @@ def submission_of(driver: dict[str, Any]) -> Submission:
     return Submission(
         driver["entryPoint"], tuple(driver.get("entryPointArguments", ())), zips, on_this_machine, has_iceberg
     )
+
+
+@contextmanager
+def engine_channel() -> Iterator[Any]:
+    """Open a channel to this machine's Spark Connect server, which is started where none runs."""
+    from pyspark.sql.connect.client import DefaultChannelBuilder
+
+    from airflow_lakehouse.spark.connect_server import hold_server
+
+    with hold_server() as server:
+        channel = DefaultChannelBuilder(server.remote).toChannel()
+        try:
+            yield channel
+        finally:
+            channel.close()
 
 
 @contextmanager

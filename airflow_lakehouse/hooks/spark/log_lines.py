@@ -11,6 +11,7 @@ from airflow_lakehouse.exceptions import (
     JobFailedError,
     JobLostError,
     LakehouseError,
+    MemoryExceededError,
     QuotaError,
 )
 
@@ -25,13 +26,14 @@ _CHARACTERS: Final = 500
 _LINES: Final = 10
 
 _LOST: Final = (
-    r"OutOfMemory|exit ?code:? (?:134|137|143)\b|ExecutorLost|\bspot\b"
+    r"exit ?code:? (?:134|137|143)\b|ExecutorLost|\bspot\b"
     r"|(?:driver|worker|host|node|executor)s? \S* ?(?:was |were )?(?:lost|terminated|killed|decommissioned)"
     r"|internal (?:service|server)? ?(?:error|exception|failure)"
 )
 _KINDS: Final = (
     (QuotaError, r"maximum ?capacity|quota|limit exceeded|insufficient capacity|could not be allocated"),
     (CredentialsError, r"ExpiredToken|security token .* expired"),
+    (MemoryExceededError, r"OutOfMemory|out of memory|beyond the .* memory limit"),
     (JobLostError, _LOST),
 )
 """Errors by what a service says when it was neither the job nor its data."""

@@ -236,7 +236,7 @@ def test_of_many_who_create_a_file_one_does(emr: World) -> None:
     ("details", "kind"),
     [
         ("Job failed. ExitCode: 137. Last few exceptions: ValueError: 'Jane Roe'", "JobLostError"),
-        ("java.lang.OutOfMemoryError: Java heap space", "JobLostError"),
+        ("java.lang.OutOfMemoryError: Java heap space", "MemoryExceededError"),
         ("Worker could not be allocated as the application has exceeded maximumCapacity settings", "QuotaError"),
         ("SparkArithmeticException: [DIVIDE_BY_ZERO] Jane Roe", "JobFailedError"),
         ("", "JobFailedError"),
