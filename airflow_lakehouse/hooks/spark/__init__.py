@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from airflow_lakehouse.hooks.spark.emr_serverless import EmrServerlessRunner
     from airflow_lakehouse.hooks.spark.glue import GlueRunner
     from airflow_lakehouse.hooks.spark.local import LocalRunner
+    from airflow_lakehouse.hooks.spark.spark_connect import SparkConnectRunner
+    from airflow_lakehouse.hooks.spark.spark_submit import SparkSubmitRunner
     from airflow_lakehouse.profile import Profile
 
 __all__ = [
@@ -29,7 +31,9 @@ __all__ = [
     "JobState",
     "JobStatus",
     "LocalRunner",
+    "SparkConnectRunner",
     "SparkRunner",
+    "SparkSubmitRunner",
     "runner_from",
     "runner_named",
     "runner_of",

@@ -203,9 +203,10 @@ class Cluster:
 
     :param runner: name of the runner, for handles.
     :param master: the cluster manager.
-    :param submit: spark-submit with its options, given further settings.
+    :param submit_with: spark-submit with its options, given further settings.
     :param scripts: root of what jobs are given and report.
     :param aws_conn_id: connection for it, where it is in S3.
+    :param entry_point: URI of another script than this package's own.
     """
 
     runner: str
@@ -213,6 +214,7 @@ class Cluster:
     submit_with: Callable[[Mapping[str, str]], tuple[str, ...]]
     scripts: str
     aws_conn_id: str
+    entry_point: str = ""
 
     def submit(self, job: str, arguments: Mapping[str, Any], token: str) -> JobHandle:
         """As :meth:`SparkRunner.submit`."""
@@ -220,7 +222,7 @@ class Cluster:
         if found is not None:
             return found
         files = self._files(token)
-        prepared = files.prepare(job, arguments)
+        prepared = files.prepare(job, arguments, self.entry_point)
         conf = {**self.master.settings(token), "spark.submit.pyFiles": prepared.zip_uri}
         _run((*self.submit_with(conf), prepared.script_uri, *prepared.command_line))
         job_id = self.master.find(token, self.submit_with({}))

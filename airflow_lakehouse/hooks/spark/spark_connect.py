@@ -10,7 +10,7 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -40,7 +40,6 @@ class SparkConnectRunner:
     :param role_arn: role of these sessions.
     :param aws_conn_id: Airflow's AWS connection, for these sessions.
     :param region: of the application.
-    :param parsers: single-file parser plugins, by path.
     :param root: directory of the jobs' directories, see :class:`LocalRunner`.
     :param command: what starts a job.
     :param grace_seconds: how long a cancelled job may take to end by itself.
@@ -54,7 +53,6 @@ class SparkConnectRunner:
     role_arn: str = ""
     aws_conn_id: str = "aws_default"
     region: str = ""
-    parsers: tuple[str, ...] = ()
     root: Path | None = None
     command: tuple[str, ...] = (sys.executable, "-m", JOB_MODULE)
     grace_seconds: float = 15.0
@@ -62,7 +60,6 @@ class SparkConnectRunner:
     def __post_init__(self) -> None:
         """Take what JSON makes of paths and tuples, too; refuse what names no server, or a token."""
         object.__setattr__(self, "root", Path(self.root) if self.root else None)
-        object.__setattr__(self, "parsers", tuple(self.parsers))
         object.__setattr__(self, "command", tuple(self.command))
         if not (self.url or self.conn_id or self.application_id):
             raise ConfigurationError(
@@ -78,9 +75,8 @@ class SparkConnectRunner:
 
     def options(self) -> dict[str, Any]:
         """Return what builds this runner again, as JSON values."""
-        given = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        lists = {"parsers": list(self.parsers), "command": list(self.command)}
-        return {**given, **lists, "root": str(self.root) if self.root else None}
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
+        return {**given, "command": list(self.command), "root": str(self.root) if self.root else None}
 
     def submit(self, job: str, arguments: Mapping[str, Any], token: str) -> JobHandle:
         """Start a job, or return the one that was started under the token.
@@ -95,7 +91,7 @@ class SparkConnectRunner:
             return found
         file = self._file(token)
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        bundle = str(kept_bundle(self.root, self.parsers))
+        bundle = str(kept_bundle(self.root, (arguments.get("profile") or {}).get("parsers") or ()))
         remote.write(file, replace(self._endpoint().open(token), bundle=bundle))
         command = ("/usr/bin/env", f"{remote.FILE_VARIABLE}={file}", *self.command)
         return self._named(self._processes(command).submit(job, arguments, token))

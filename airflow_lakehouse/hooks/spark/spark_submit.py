@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
@@ -46,7 +46,7 @@ class SparkSubmitRunner:
     :param scripts: folder that this machine and the cluster reach, for ``cluster``: ``s3://...``.
     :param aws_conn_id: connection for it, where it is in S3.
     :param resource_manager: address of YARN's, ``http://host:8088``, for ``cluster``.
-    :param parsers: single-file parser plugins, by path.
+    :param entry_point: path or URI of another script than this package's own.
     :param root: directory of the jobs' directories, see :class:`LocalRunner`.
     :param grace_seconds: how long a cancelled job may take to end by itself.
     """
@@ -60,14 +60,13 @@ class SparkSubmitRunner:
     scripts: str = ""
     aws_conn_id: str = "aws_default"
     resource_manager: str = ""
-    parsers: tuple[str, ...] = ()
+    entry_point: str = ""
     root: Path | None = None
     grace_seconds: float = 15.0
 
     def __post_init__(self) -> None:
         """Take what JSON makes of paths and tuples, too; refuse what no job could be started with."""
         object.__setattr__(self, "root", Path(self.root) if self.root else None)
-        object.__setattr__(self, "parsers", tuple(self.parsers))
         object.__setattr__(self, "jars", None if self.jars is None else tuple(self.jars))
         if not self.master:
             raise ConfigurationError(
@@ -91,10 +90,9 @@ class SparkSubmitRunner:
 
     def options(self) -> dict[str, Any]:
         """Return what builds this runner again, as JSON values."""
-        given = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        given = {one.name: getattr(self, one.name) for one in fields(self)}
         jars = None if self.jars is None else list(self.jars)
-        paths = {"root": str(self.root) if self.root else None, "jars": jars, "parsers": list(self.parsers)}
-        return {**given, **paths, "conf": dict(self.conf)}
+        return {**given, "root": str(self.root) if self.root else None, "jars": jars, "conf": dict(self.conf)}
 
     def submit(self, job: str, arguments: Mapping[str, Any], token: str) -> JobHandle:
         """Start a job, or return the one that was started under the token.
@@ -107,7 +105,14 @@ class SparkSubmitRunner:
         """
         if self.deploy_mode == CLUSTER:
             return self._cluster().submit(job, arguments, token)
-        return self._named(self._processes(self._client_command()).submit(job, arguments, token))
+        found = self.find(token)
+        if found is not None:
+            return found
+        profile = arguments.get("profile") or {}
+        # Single-file parsers come with the bundle; twice, they would be two of one name.
+        given = {**arguments, "profile": {**profile, "parsers": []}} if profile else arguments
+        command = self._client_command(kept_bundle(self.root, profile.get("parsers") or ()))
+        return self._named(self._processes(command).submit(job, given, token))
 
     def find(self, token: str) -> JobHandle | None:
         """Return the job that was started under a token, or None.
@@ -175,22 +180,24 @@ class SparkSubmitRunner:
     def _processes(self, command: tuple[str, ...] = ()) -> LocalRunner:
         return LocalRunner(self.root, command, self.grace_seconds)
 
-    def _client_command(self) -> tuple[str, ...]:
+    def _client_command(self, bundle: Path) -> tuple[str, ...]:
         from airflow_lakehouse.spark import jobs
 
         # env becomes the command it starts, so the process that is watched is spark-submit's own.
         environment = ("/usr/bin/env", f"{_ON_CLUSTER}=1", f"PYSPARK_DRIVER_PYTHON={sys.executable}")
-        return (*environment, *self._submit(CLIENT), str(Path(jobs.__file__).with_name("__main__.py")))
+        script = self.entry_point or str(Path(jobs.__file__).with_name("__main__.py"))
+        return (*environment, *self._submit(CLIENT, {_PY_FILES: str(bundle)}), script)
 
-    def _submit(self, mode: str, conf: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    def _submit(self, mode: str, conf: Mapping[str, str]) -> tuple[str, ...]:
         """Return spark-submit with its options, as far as before the script."""
-        bundle = {} if mode == CLUSTER else {_PY_FILES: str(kept_bundle(self.root, self.parsers))}
-        settings = {**bundle, **self.conf, **(conf or {})}
+        settings = {**self.conf, **conf}
         jars = self._jars()
         return (
             str(self._binary()),
             *("--master", self.master, "--deploy-mode", mode),
             *(("--jars", ",".join(jars)) if jars else ()),
+            # A JDBC driver is only found by a catalog where Java itself was started with it.
+            *(("--driver-class-path", ":".join(jars)) if jars and mode == CLIENT else ()),
             *(part for name, value in sorted(settings.items()) for part in ("--conf", f"{name}={value}")),
         )
 
@@ -201,6 +208,7 @@ class SparkSubmitRunner:
             lambda conf: self._submit(CLUSTER, conf),
             self.scripts,
             self.aws_conn_id,
+            self.entry_point,
         )
 
     def _binary(self) -> Path:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import socket
 import sys
 import time
 import uuid
@@ -15,7 +17,13 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from airflow_lakehouse.hooks.spark import EmrServerlessRunner, GlueRunner, LocalRunner
+from airflow_lakehouse.hooks.spark import (
+    EmrServerlessRunner,
+    GlueRunner,
+    LocalRunner,
+    SparkConnectRunner,
+    SparkSubmitRunner,
+)
 from airflow_lakehouse.hooks.spark.aws import forget_clients
 from airflow_lakehouse.testing.fake_emr_serverless import FakeEmrServerless, fake_emr_serverless
 from airflow_lakehouse.testing.fake_glue_jobs import FakeGlueJobs, fake_glue_jobs
@@ -120,6 +128,41 @@ def glue(request: pytest.FixtureRequest, folder: Path) -> Iterator[World]:
         yield World(runner, arguments(folder), lambda handle: service.vanish(handle.job_id), service)
 
 
+SUBMIT = """#!/bin/sh
+# Starts the script as spark-submit would, without a cluster: what the runner does with a process is what is tried here.
+while [ "${1%.py}" = "$1" ]; do shift; done
+exec "$PYSPARK_DRIVER_PYTHON" "$@"
+"""
+
+
+@contextmanager
+def spark_submit(request: pytest.FixtureRequest, folder: Path) -> Iterator[World]:
+    """Jobs through spark-submit, driver on this machine. With a real cluster: ``tests/cluster``."""
+    binary = folder / "spark" / "bin" / "spark-submit"
+    binary.parent.mkdir(parents=True)
+    binary.write_text(SUBMIT)
+    binary.chmod(0o755)
+    runner = SparkSubmitRunner(
+        "spark://127.0.0.1:7077",
+        spark_home=str(folder / "spark"),
+        entry_point=str(TINY_JOB),
+        root=folder / "jobs",
+        grace_seconds=0.3,
+    )
+    yield World(runner, arguments(folder), lambda handle: shutil.rmtree(handle.location))
+
+
+@contextmanager
+def spark_connect(request: pytest.FixtureRequest, folder: Path) -> Iterator[World]:
+    """Jobs with a session on a Spark Connect server, which the tiny job does not open."""
+    command = (sys.executable, str(TINY_JOB))
+    with socket.create_server(("127.0.0.1", 0)) as server, pytest.MonkeyPatch.context() as patch:
+        connection = {"conn_type": "generic", "host": "127.0.0.1", "port": server.getsockname()[1]}
+        patch.setenv("AIRFLOW_CONN_CONNECT", json.dumps({**connection, "password": "s3cret"}))
+        runner = SparkConnectRunner(conn_id="connect", command=command, root=folder / "jobs", grace_seconds=0.3)
+        yield World(runner, arguments(folder), lambda handle: shutil.rmtree(handle.location))
+
+
 def lead(patch: pytest.MonkeyPatch, endpoints: dict[str, str]) -> str:
     """Lead boto3 and Airflow to the fakes, and return the root of job scripts, with the tiny job in it."""
     named = {f"AWS_ENDPOINT_URL_{service}": endpoint for service, endpoint in endpoints.items()}
@@ -137,6 +180,8 @@ WORLDS: dict[str, Callable[[pytest.FixtureRequest, Path], AbstractContextManager
     "local": local,
     "emr_serverless": emr_serverless,
     "glue": glue,
+    "spark_submit": spark_submit,
+    "spark_connect": spark_connect,
 }
 
 
