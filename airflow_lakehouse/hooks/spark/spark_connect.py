@@ -165,7 +165,10 @@ class SparkConnectRunner:
         file = self._file(token)
         try:
             known = remote.read(file)
-            is_due = time.time() > (known.expires or file.stat().st_mtime + 2 * _RENEW_SECONDS) - _RENEW_SECONDS
+            written = file.stat().st_mtime
+            # Of a token that holds for less than that, when half its time is over: not at every look.
+            due = max(known.expires - _RENEW_SECONDS, (written + known.expires) / 2)
+            is_due = time.time() > (due if known.expires else written + _RENEW_SECONDS)
             if is_due and known.token:
                 remote.write(file, self._endpoint().renew(known))
         except (LakehouseError, OSError):
