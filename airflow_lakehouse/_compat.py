@@ -190,9 +190,8 @@ def read_xcom(ti_key: Any, key: str) -> Any:
     :param ti_key: which attempt of which run.
     :param key: of the value.
     """
-    try:
-        from airflow.models.xcom import XCom
-    except ImportError:  # Airflow 3 reads the addresses of links itself
-        return None
-    read = getattr(XCom, "get_value", None)
+    from airflow.models import xcom
+
+    # Airflow 3 has another class there, and reads the addresses of links itself.
+    read = getattr(vars(xcom).get("XCom"), "get_value", None)
     return read(ti_key=ti_key, key=key) if read else None

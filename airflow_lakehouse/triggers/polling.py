@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar, runtime_checkab
 from weakref import WeakKeyDictionary
 
 from airflow_lakehouse._compat import conf
-from airflow_lakehouse.exceptions import JobLostError
+from airflow_lakehouse.hooks.spark import JobState, JobStatus
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from airflow_lakehouse.hooks.spark import JobHandle, JobStatus, SparkRunner
+    from airflow_lakehouse.hooks.spark import JobHandle, SparkRunner
 
 THREADS: Final = 4
 """Calls at a time. Each holds Python's lock while it reads an answer, and the loop waits for that lock."""
@@ -32,7 +32,6 @@ _LOG_SHARE: Final = 0.25
 """How often a job's log is read, and the share of the budget that all logs together may take."""
 _GATHER_SECONDS: Final = 0.5
 """How long a question waits for others that one call can answer with it."""
-_BATCH: Final = 50
 
 _T = TypeVar("_T")
 
@@ -41,11 +40,11 @@ _T = TypeVar("_T")
 class AnswersMany(Protocol):
     """A runner whose service tells of many jobs in one call."""
 
-    def statuses(self, handles: Sequence[JobHandle]) -> Mapping[str, JobStatus]:
-        """Tell where jobs stand.
+    def running(self, handles: Sequence[JobHandle]) -> Collection[str]:
+        """Tell which of many jobs have not ended, in few calls.
 
         :param handles: jobs with one location.
-        :return: job id to status; a job that is gone is not in it.
+        :return: ids of those that have not; the others are asked after one by one.
         """
         ...
 
@@ -62,7 +61,7 @@ class Poller:
         self._interval = 1.0 / per_second
         self._next = 0.0
         self._watchers = 0
-        self._waiting: dict[str, dict[JobHandle, asyncio.Future[JobStatus]]] = {}
+        self._waiting: dict[str, dict[JobHandle, asyncio.Future[bool]]] = {}
         self._gathering: set[asyncio.Task[None]] = set()
 
     @property
@@ -110,24 +109,26 @@ class Poller:
             task.add_done_callback(self._gathering.discard)
         future = waiting.setdefault(handle, asyncio.get_running_loop().create_future())
         # Shielded: a trigger that is cancelled must not take the answer from another that asks after the same job.
-        return await asyncio.shield(future)
+        if await asyncio.shield(future):
+            return JobStatus(JobState.RUNNING)
+        # It has ended, or was started after the list was made: its own answer tells, and why.
+        return await self.call(runner, runner.status, handle)
 
     async def _answer(self, key: str, runner: Any) -> None:
         await asyncio.sleep(_GATHER_SECONDS)
         waiting = self._waiting.pop(key)
-        handles = list(waiting)
-        for first in range(0, len(handles), _BATCH):
-            batch = handles[first : first + _BATCH]
-            try:
-                found = await self.call(runner, runner.statuses, batch)
-            except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to the loop
-                for handle in batch:
-                    _settle(waiting[handle], error)
-                continue
-            for handle in batch:
-                status = found.get(handle.job_id)
-                gone = JobLostError(f"job {handle.job_id} is not known to {handle.runner} any more")
-                _settle(waiting[handle], gone if status is None else status)
+        try:
+            running = set(await self.call(runner, runner.running, list(waiting)))
+        except Exception as error:  # noqa: BLE001 - it belongs to those who wait, not to the loop
+            for future in waiting.values():
+                if not future.done():
+                    future.set_exception(error)
+                    # Whoever asked may be gone; an exception that nobody collects is not worth a warning.
+                    future.exception()
+            return
+        for handle, future in waiting.items():
+            if not future.done():
+                future.set_result(handle.job_id in running)
 
 
 def poller() -> Poller:
@@ -141,14 +142,3 @@ def poller() -> Poller:
 
 
 _POLLERS: WeakKeyDictionary[asyncio.AbstractEventLoop, Poller] = WeakKeyDictionary()
-
-
-def _settle(future: asyncio.Future[JobStatus], answer: JobStatus | Exception) -> None:
-    if future.done():
-        return
-    if isinstance(answer, Exception):
-        future.set_exception(answer)
-        # Whoever asked may be gone; an exception that nobody collects is not worth a warning.
-        future.exception()
-    else:
-        future.set_result(answer)

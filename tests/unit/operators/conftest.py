@@ -24,7 +24,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     world.say("complete")
     yield world
     world.say("complete")
-    for directory in (tmp_path / "jobs").glob("*"):
-        handle = world.runner.find(directory.name)
+    for record in (tmp_path / "jobs").glob("*/job.json"):
+        handle = world.runner.find(record.parent.name)
         if handle:
             world.runner.cancel(handle)

@@ -1,4 +1,7 @@
-"""A job that does what the file named by ECHO_CONTROL says: ``complete``, ``wait``, or an error class to fail with."""
+"""A job that does what the file named by ECHO_CONTROL says.
+
+``complete``, ``snapshots`` (complete, and tell of them), ``wait``, or an error class to fail with.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ def main() -> int:
     while control.read_text() == "wait":
         time.sleep(0.02)
     word = control.read_text()
-    if word != "complete":
+    if word not in ("complete", "snapshots"):
         given.result.write_text(json.dumps({"status": "failed", "error": "as it was told", "error_type": word}))
         return 1
     result = {
@@ -35,6 +38,10 @@ def main() -> int:
         "files": {"found": 1, "loaded": 1},
         "sample": ["Patient Jane Roe"],
     }
+    if word == "snapshots":
+        seen = {"bronze.bronze_fhir_patient": {"before": 11, "after": 12}, "gold.daily": {"before": None, "after": 22}}
+        result["snapshots"] = {name: pair for name, pair in seen.items() if name in arguments["tables"]}
+        result["resources"] = {"vcpu_hours": 0.5}
     given.result.write_text(json.dumps(result))
     return 0
 

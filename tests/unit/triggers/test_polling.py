@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from airflow_lakehouse.exceptions import EngineError, JobLostError
+from airflow_lakehouse.exceptions import EngineError
 from airflow_lakehouse.hooks.spark import JobHandle, JobState, JobStatus
 from airflow_lakehouse.triggers.polling import Poller, poller
 
@@ -44,18 +44,23 @@ class Counting:
 
 
 class Listing(Counting):
-    """A service that tells of many jobs in one call; of one called ``gone`` it knows nothing."""
+    """A service that tells in one call which of many jobs run; one called ``ended`` does not."""
 
-    def statuses(self, handles: list[JobHandle]) -> dict[str, JobStatus]:
+    def running(self, handles: list[JobHandle]) -> set[str]:
         """Answer for many jobs."""
         self.calls["many"] += 1
-        return {handle.job_id: RUNNING for handle in handles if handle.job_id != "gone"}
+        return {handle.job_id for handle in handles if handle.job_id != "ended"}
+
+    def status(self, handle: JobHandle) -> JobStatus:
+        """Answer for the one that has ended."""
+        self.calls["one"] += 1
+        return JobStatus(JobState.FAILED, f"{handle.job_id} it has")
 
 
 class Down(Listing):
     """A service that is down."""
 
-    def statuses(self, handles: list[JobHandle]) -> dict[str, JobStatus]:
+    def running(self, handles: list[JobHandle]) -> set[str]:
         """Raise."""
         raise EngineError(f"down, and {len(handles)} jobs with it")
 
@@ -83,18 +88,18 @@ def test_calls_are_few_at_a_time_and_within_the_budget() -> None:
 
 
 def test_one_call_answers_many_jobs() -> None:
-    """Where the service lists jobs, 120 of one application are three calls, and those of another their own."""
+    """Where the service lists jobs, 120 of one application are one call, and those of another one of their own."""
     runner = Listing()
     assert ask(Poller(per_second=1000), runner, [*handles(120), *handles(3, "other")]) == [RUNNING] * 123
-    assert runner.calls == {"many": 4}
+    assert runner.calls == {"many": 2}
 
 
-def test_a_job_the_service_does_not_know_is_lost_and_a_failure_is_everybodys() -> None:
-    """The answer of one job is not that of another; an error in the call reaches all who wait for it."""
-    known, gone = handles(1)[0], JobHandle("counting", "gone", "work", "app")
-    answers = ask(Poller(), Listing(), [known, gone])
-    assert answers[0] == RUNNING
-    assert isinstance(answers[1], JobLostError)
+def test_a_job_that_is_not_listed_is_asked_after_and_a_failure_is_everybodys() -> None:
+    """Why a job has ended is told by its own answer; an error in the call reaches all who wait for it."""
+    known, ended = handles(1)[0], JobHandle("counting", "ended", "work", "app")
+    runner = Listing()
+    assert ask(Poller(), runner, [known, ended]) == [RUNNING, JobStatus(JobState.FAILED, "ended it has")]
+    assert runner.calls == {"many": 1, "one": 1}
     assert all(isinstance(answer, EngineError) for answer in ask(Poller(), Down(), handles(2)))
 
 
