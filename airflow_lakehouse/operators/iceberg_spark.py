@@ -128,7 +128,7 @@ class IcebergSparkOperator(BaseOperator):
         with airflow_errors():
             profile = self.get_profile()
             task_job = self._job_of_task(profile, context)
-            found = task_job.find() or self._start(task_job, profile, context)
+            found = task_job.find(is_first=self._is_first(context)) or self._start(task_job, profile, context)
             if found is None:
                 return self._spared(context)
             runner, handle = task_job.runner, found.handle
@@ -359,6 +359,10 @@ class IcebergSparkOperator(BaseOperator):
             task_job.cancel()
         except LakehouseError as error:
             self.log.warning("Job %s cannot be stopped: %s", task_job.token[:12], error)
+
+    @staticmethod
+    def _is_first(context: Context) -> bool:
+        return getattr(context["ti"], "try_number", None) == 1
 
     def _has_retries(self, context: Context) -> bool:
         ti = context["ti"]

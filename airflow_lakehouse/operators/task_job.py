@@ -105,17 +105,24 @@ class TaskJob:
         self.token = ""
         self.handle: JobHandle | None = None
 
-    def find(self) -> Found | None:
+    def find(self, *, is_first: bool = False) -> Found | None:
         """Return the job of an earlier attempt that runs or has succeeded, or None.
 
         After None, :attr:`token` is the one to start the next under.
+
+        :param is_first: whether no attempt came before. Then the runner is not asked to search, which may take many
+            calls: should there be a job after all, its service gives it back for the same token.
         """
         for failed in itertools.count():
             self.token = self.identity.token(failed)
             stored = self._stored(self.token)
-            handle = JobHandle.from_dict(stored["handle"]) if stored else self.runner.find(self.token)
-            if handle is None:
-                return None
+            if stored:
+                handle = JobHandle.from_dict(stored["handle"])
+            else:
+                known = None if is_first else self.runner.find(self.token)
+                if known is None:
+                    return None
+                handle = known
             status = self._status(handle)
             if status.is_active or status.state is JobState.SUCCEEDED:
                 self.handle = handle

@@ -21,7 +21,7 @@ from airflow_lakehouse.hooks.spark.log_lines import failure, own_lines
 from airflow_lakehouse.spark.session import EXTENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from airflow_lakehouse.hooks.spark.job_files import Prepared
 
@@ -164,6 +164,22 @@ class GlueRunner:
             return JobStatus(state, service_state=word, attempt=attempt)
         reason, kind = self._failure(handle, run)
         return JobStatus(state, reason, kind, word, attempt)
+
+    def running(self, handles: Sequence[JobHandle]) -> set[str]:
+        """Tell which of many runs have not ended, fifty a call and newest first.
+
+        :param handles: runs of this Glue job.
+        :return: ids of those that have not.
+        """
+        wanted, found = {handle.job_id for handle in handles}, set()
+        for run in self._runs():
+            job_id = str(run["Id"])
+            if job_id in wanted and run["JobRunState"] not in _STATES:
+                found.add(job_id)
+            wanted.discard(job_id)
+            if not wanted:
+                break
+        return found
 
     def cancel(self, handle: JobHandle) -> None:
         """Stop a run. One that has ended is left alone.

@@ -101,6 +101,19 @@ def test_a_job_outlives_the_worker_that_started_it(world: World) -> None:
     assert len(world.pids()) == 1
 
 
+def test_one_call_tells_which_of_many_jobs_run(world: World) -> None:
+    """Where a service lists jobs, one that runs is in the list, and one that has ended is not."""
+    ask = getattr(world.runner, "running", None)
+    if ask is None:
+        pytest.skip("this runner looks at its jobs one by one")
+    first, second = world.submit(), world.submit()
+    until(lambda: len(world.pids()) == 2)
+    assert set(ask([first, second])) == {first.job_id, second.job_id}
+    world.runner.cancel(first)
+    world.ended(first)
+    assert set(ask([first, second])) == {second.job_id}
+
+
 def test_cancel_reaches_the_process(world: World) -> None:
     """A cancelled job ends, its process too, and it says that it was cancelled; cancelling it again does nothing."""
     handle = world.submit()
