@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse._compat import AirflowNotFoundException, BaseHook
 from airflow_lakehouse.exceptions import ConfigurationError, LakehouseError
-from airflow_lakehouse.profile import Profile
+from airflow_lakehouse.hooks.spark import runner_of
+from airflow_lakehouse.profile import RUNNERS, Profile
 from airflow_lakehouse.provider_info import HIDDEN_FIELDS, connection_fields
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
 DEFAULT_CONN_ID = "lakehouse"
+LOCAL: Final = RUNNERS[0]
 _OBJECTS: Final = {
     "catalog_properties": '{"s3.endpoint": "https://..."}',
     "textract_options": '{"features": ["TABLES"]}',
@@ -97,7 +99,7 @@ class LakehouseHook(BaseHook):
         return open_catalog(self.lakehouse_conn_id) or load_pyiceberg(self.get_profile())
 
     def test_connection(self) -> tuple[bool, str]:
-        """Tell whether the catalog answers and the raw drop can be listed.
+        """Tell whether the catalog answers, the raw drop can be listed, and the runner can be used.
 
         :return: whether all is well, and one sentence for the connection form.
         """
@@ -113,7 +115,13 @@ class LakehouseHook(BaseHook):
             return False, f"{type(error).__name__}: {error}"
         if profile.raw and "://" not in profile.raw and not os.access(profile.raw, os.R_OK | os.X_OK):
             return False, f"{found}; but the raw drop {profile.raw} is absent or cannot be read"
-        return True, f"{found}."
+        if profile.runner == LOCAL:
+            return True, f"{found}."
+        try:
+            is_well, said = runner_of(profile).test_connection()
+        except LakehouseError as error:
+            return False, f"{found}; but {error}"
+        return is_well, f"{found}; {said.rstrip('.')}."
 
 
 def _typed(extra: dict[str, Any]) -> dict[str, Any]:

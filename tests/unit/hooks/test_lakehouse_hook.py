@@ -78,3 +78,7 @@ def test_the_connection_can_be_tested(connect: Any, tmp_path: Path) -> None:
     assert answer[0] is False
     assert "absent" in answer[1]
     assert connect(warehouse="s3://x").test_connection()[0] is False
+    runner = {"runner": "spark_connect", "runner_options": {"url": "sc://127.0.0.1:9"}}
+    answer = connect(warehouse=str(tmp_path / "wh"), **runner).test_connection()
+    assert answer[0] is False
+    assert "no Spark Connect server answers at 127.0.0.1:9" in answer[1]
