@@ -148,8 +148,10 @@ def measure(count: int, repeats: int, scratch: Path, dlt_python: str = "") -> di
                     create_table(catalog, table)
                     seconds.append(_spark_seconds(spark, scratch, who, table, filled=filled))
             medians = {who: statistics.median(seconds[1:]) for who, seconds in found.items()}
+            sys.stderr.write(f"{state}: {medians}\n")
             # Once: it takes minutes, and compiles nothing.
             medians["dlt"] = _dlt_seconds(python, profile, scratch, state, filled=filled)
+            sys.stderr.write(f"{state}: dlt {medians['dlt']}\n")
             told[state] = {who: round(seconds, 2) for who, seconds in medians.items()}
             told[f"{state}_ours_to_append"] = round(medians["ours"] / medians["append"], 2)
             told[f"{state}_dlt_to_ours"] = round(medians["dlt"] / medians["ours"], 1)

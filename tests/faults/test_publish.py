@@ -115,7 +115,7 @@ def test_a_drop_that_arrives_cut_off_is_not_published(warehouse: Profile, tmp_pa
     assert [row["check"] for row in _audits(warehouse, "accepting", "accepted")] == ["ROW_COUNT"]
 
 
-@pytest.mark.parametrize("meets", ["another run", "a conflict"])
+@pytest.mark.parametrize("meets", ["another run", pytest.param("a conflict", marks=pytest.mark.thorough)])
 def test_a_table_that_is_empty_when_a_run_looks(
     warehouse: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meets: str
 ) -> None:
