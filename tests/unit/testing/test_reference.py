@@ -68,11 +68,12 @@ def test_without_time_or_version_the_last_one_loaded_wins() -> None:
 
 
 def test_an_overwritten_file_takes_back_what_it_said() -> None:
-    """Its older rows stay in bronze, and are no longer live; a version that came back is not the newest again."""
-    old, new = _file("a", _patient("p"), _patient("q")), _file("a", _patient("q"))
-    lakehouse = _after([old], [new], [old])
-    assert set(_patients(lakehouse)) == {"q"}
-    assert len(lakehouse.expected()[bronze.PATIENT]) == 3
+    """Its older rows stay in bronze, and are no longer live, until it is back: then the rows between are not."""
+    old, new = _file("a", _patient("p"), _patient("q")), _file("a", _patient("q"), _patient("r"))
+    drops = [[old], [new], [old], [new]]
+    found = [set(_patients(_after(*drops[:number]))) for number in range(1, 5)]
+    assert found == [{"p", "q"}, {"q", "r"}, {"p", "q"}, {"q", "r"}]
+    assert len(_after(*drops).expected()[bronze.PATIENT]) == 4
 
 
 @pytest.mark.parametrize(
