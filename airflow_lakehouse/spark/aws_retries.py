@@ -15,7 +15,7 @@ import os
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from pyarrow.fs import AwsStandardS3RetryStrategy
+    from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
 
 ATTEMPTS: Final = 10
 ATTEMPTS_VARIABLE: Final = "AWS_MAX_ATTEMPTS"
@@ -35,6 +35,16 @@ def arrow_strategy() -> AwsStandardS3RetryStrategy:
     from pyarrow.fs import AwsStandardS3RetryStrategy
 
     return AwsStandardS3RetryStrategy(max_attempts=attempts())
+
+
+def arrow_s3(region: str) -> S3FileSystem:
+    """Return Arrow's file system for S3, as the environment says it is reached, that does so.
+
+    :param region: of the bucket.
+    """
+    from pyarrow.fs import S3FileSystem
+
+    return S3FileSystem(region=region, retry_strategy=arrow_strategy())
 
 
 def s3_client() -> Any:

@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import zlib
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
@@ -97,9 +98,8 @@ def filesystem(uri: str, properties: Mapping[str, str] | None = None) -> tuple[F
         found, path = FileSystem.from_uri(uri)
     except ArrowInvalid as error:
         raise InputError(f"cannot open {uri!r}", legal="a path, file://... or s3://bucket/prefix") from error
-    if isinstance(found, S3FileSystem) and "?" not in uri:
-        found = S3FileSystem(region=found.region, retry_strategy=aws_retries.arrow_strategy())
-    return found, path
+    is_plain = isinstance(found, S3FileSystem) and "?" not in uri
+    return (aws_retries.arrow_s3(found.region) if is_plain else found), path
 
 
 class _Source(io.RawIOBase):
@@ -227,10 +227,8 @@ def delete_folder(uri: str, properties: Mapping[str, str] | None = None) -> None
         shutil.rmtree(path, ignore_errors=True)
         return
     store, name = filesystem(uri, properties)
-    try:
+    with suppress(FileNotFoundError):
         store.delete_dir(name)
-    except FileNotFoundError:
-        return
 
 
 def list_below(folder: str, properties: Mapping[str, str] | None = None) -> Iterator[tuple[str, int, float]]:
