@@ -1,12 +1,13 @@
-"""Links from a task to its job: the service's console, the driver's log, the Spark UI.
+"""Links from a task to what it has elsewhere: a job's console, log and Spark UI, or a batch of documents.
 
-Their addresses are stored as soon as the job is started, so that they are there while it runs, also for a task that
-pushes no result. An address names a job and carries no token.
+Their addresses are stored as soon as the work is started, so that they are there while it runs, also for a task that
+pushes no result. An address carries no token.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote
 
 from airflow_lakehouse._compat import BaseOperatorLink, read_xcom
 
@@ -15,8 +16,10 @@ if TYPE_CHECKING:
 
     from airflow_lakehouse._compat import Context
 
+_S3_CONSOLE: Final = "https://s3.console.aws.amazon.com/s3/buckets/{bucket}?prefix={prefix}"
 
-class _JobLink(BaseOperatorLink):
+
+class _StoredLink(BaseOperatorLink):
     """A link whose address the operator has stored."""
 
     @property
@@ -34,19 +37,25 @@ class _JobLink(BaseOperatorLink):
         return str(known or read_xcom(ti_key, self.xcom_key) or "")
 
 
-class JobConsoleLink(_JobLink):
+class TextractReportLink(_StoredLink):
+    """The batch and its report, in the console of S3. Stored before the batch begins."""
+
+    name = "Textract batch"
+
+
+class JobConsoleLink(_StoredLink):
     """The job in the console of the service that runs it."""
 
     name = "Console"
 
 
-class JobLogsLink(_JobLink):
+class JobLogsLink(_StoredLink):
     """The driver's log."""
 
     name = "Logs"
 
 
-class SparkUiLink(_JobLink):
+class SparkUiLink(_StoredLink):
     """Spark's own pages about the job."""
 
     name = "Spark UI"
@@ -75,3 +84,16 @@ def named_links(addresses: Mapping[str, str]) -> dict[str, str]:
     """
     ours = {link.name for link in LINKS}
     return {label if label in ours else JobConsoleLink.name: address for label, address in addresses.items()}
+
+
+def push_folder(context: Context, uri: str) -> None:
+    """Store the address of a batch's folder; one of this machine has none.
+
+    :param context: the task's context.
+    :param uri: of the folder.
+    """
+    push = getattr(context.get("ti"), "xcom_push", None)
+    if push is None or not uri.startswith("s3://"):
+        return
+    bucket, _, prefix = uri.removeprefix("s3://").partition("/")
+    push(key=TextractReportLink().xcom_key, value=_S3_CONSOLE.format(bucket=bucket, prefix=quote(prefix)))

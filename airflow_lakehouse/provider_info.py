@@ -44,19 +44,29 @@ def get_provider_info() -> dict[str, Any]:
                 "operators.iceberg_spark",
                 "operators.maintenance",
                 "operators.rollback",
+                "operators.textract",
             )
         ],
         "sensors": [_modules("sensors.partition", "sensors.raw_drop", "sensors.raw_versions", "sensors.table")],
-        "hooks": [_modules("hooks.lakehouse")],
+        "hooks": [_modules("hooks.lakehouse", "hooks.textract")],
         "triggers": [
             _modules(
-                "triggers.partition", "triggers.raw_drop", "triggers.spark_job", "triggers.table", "triggers.watch"
+                "triggers.partition",
+                "triggers.raw_drop",
+                "triggers.spark_job",
+                "triggers.table",
+                "triggers.textract",
+                "triggers.watch",
             )
         ],
         "task-decorators": [
-            {"name": "iceberg_spark", "class-name": "airflow_lakehouse.operators.decorator.iceberg_spark_task"}
+            {"name": "iceberg_spark", "class-name": "airflow_lakehouse.operators.decorator.iceberg_spark_task"},
+            {"name": "textract", "class-name": "airflow_lakehouse.decorators.textract.textract_task"},
         ],
-        "extra-links": [f"airflow_lakehouse.links.{name}" for name in ("JobConsoleLink", "JobLogsLink", "SparkUiLink")],
+        "extra-links": [
+            f"airflow_lakehouse.links.{name}"
+            for name in ("JobConsoleLink", "JobLogsLink", "SparkUiLink", "TextractReportLink")
+        ],
         "config": _SETTINGS,
         "asset-uris": _asset_uris(),
         # As Airflow 2.11 calls them.

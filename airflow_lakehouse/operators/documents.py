@@ -6,9 +6,10 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_lakehouse._compat import BaseOperator
 from airflow_lakehouse.hooks.edge import airflow_errors
 from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
+from airflow_lakehouse.ocr.engine import TEXTRACT
+from airflow_lakehouse.operators.textract_batch import BatchOperator, aws_arguments, batch_id_of, split_options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
 _LOG_SECONDS: Final = 10.0
 
 
-class ReadDocumentsOperator(BaseOperator):
-    """Read every document of a drop, page by page, with the connection's OCR engine.
+class ReadDocumentsOperator(BatchOperator):
+    """Read every document of a drop, page by page, with what the connection says: an engine here, or Amazon Textract.
 
     Documents that came inside records are read, too, once ``raw_to_bronze`` has taken them out: run it before this
     task and again after it.
@@ -37,6 +38,9 @@ class ReadDocumentsOperator(BaseOperator):
         them. (templated)
     :param workers: documents read at a time.
     :param lakehouse_conn_id: connection with the profile. (templated)
+    :param deferrable: with Textract, wait in the triggerer and hold no worker; by default
+        ``[operators] default_deferrable``.
+    :param job_timeout: with Textract, when to give up; by default ``execution_timeout``, else never.
     """
 
     template_fields = ("raw", "dt", "lakehouse_conn_id")
@@ -57,7 +61,7 @@ class ReadDocumentsOperator(BaseOperator):
         self.workers = workers
         self.lakehouse_conn_id = lakehouse_conn_id
 
-    def execute(self, context: Context) -> dict[str, Any]:  # noqa: ARG002 - Airflow passes it
+    def execute(self, context: Context) -> dict[str, Any]:
         """Read what nothing has read yet.
 
         :param context: the task's context.
@@ -66,6 +70,10 @@ class ReadDocumentsOperator(BaseOperator):
         with airflow_errors():
             profile = LakehouseHook(self.lakehouse_conn_id).get_profile()
             documents = self._find(profile.with_raw(self.raw) if self.raw else profile)
+        if profile.ocr == TEXTRACT and documents:
+            # Not within the block above: deferring is an exception too, and not ours to translate.
+            return self._read_with_textract(context, profile, documents)
+        with airflow_errors():
             counts = self._read(profile, documents) if documents else {"documents": 0}
         self.log.info("Documents: %s", counts)
         return {**counts, "seconds": round(time.monotonic() - started, 3)}
@@ -79,16 +87,22 @@ class ReadDocumentsOperator(BaseOperator):
         return to_read(profile, Scope(None if self.dt in (None, "", "None") else self.dt))
 
     def _read(self, profile: Profile, documents: list[SourceFile]) -> dict[str, Any]:
-        from airflow_lakehouse.ocr.store import read_batch
+        from airflow_lakehouse.spark.documents import read
 
-        report = read_batch(
-            documents,
-            textract_dir=profile.textract_uri,
-            engine=profile.ocr,
-            workers=self.workers,
-            on_progress=self._progress(len(documents)),
-        )
-        return report.counts()
+        return read(profile, documents, workers=self.workers, on_progress=self._progress(len(documents)))
+
+    def _read_with_textract(self, context: Context, profile: Profile, documents: list[SourceFile]) -> dict[str, Any]:
+        from airflow_lakehouse.hooks.textract import TextractHook
+        from airflow_lakehouse.ocr.store import DocumentToRead
+        from airflow_lakehouse.ocr.textract.saved import SavedBatch
+        from airflow_lakehouse.ocr.textract.settings import Settings
+
+        with airflow_errors():
+            settings, aws_conn_id = split_options(profile.textract_options)
+            Settings.of(settings)
+            aws = aws_arguments(aws_conn_id, profile.region)
+            saved = SavedBatch(TextractHook(**aws).service(), profile.textract_uri, batch_id_of(context))
+        return self.read_batch(context, [DocumentToRead.of(one) for one in documents], saved, settings, aws)
 
     def _progress(self, total: int) -> Callable[[object], None]:
         """Return a function that counts documents and logs the count every ten seconds, without naming one."""

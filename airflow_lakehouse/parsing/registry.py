@@ -109,8 +109,8 @@ def load_parser(name: str, modules: Iterable[str] = ()) -> Parser | RecordParser
     :param modules: see :func:`load_registry`.
     :raises ParserError: as :func:`load_registry` and :meth:`Registry.get`.
     """
-    if name in _BUILT_IN:
-        brought: Iterable[Parser | RecordParser] = importlib.import_module(_BUILT_IN[name]).lakehouse_parsers()
+    if name in BUILT_IN:
+        brought: Iterable[Parser | RecordParser] = importlib.import_module(BUILT_IN[name]).lakehouse_parsers()
         return next(parser for parser in brought if parser.name == name)
     return load_registry(modules).get(name)
 

@@ -56,7 +56,7 @@ def read(
         report = run.read_batch(
             documents,
             textract_dir=profile.textract_uri,
-            settings=Settings.of(profile.textract_options),
+            settings=Settings.of({**profile.textract_options, "aws_conn_id": None}),
             make_client=own_clients(profile.region),
             on_outcome=on_progress,
         )

@@ -29,7 +29,11 @@ from airflow_lakehouse.provider_info import get_provider_info
 if TYPE_CHECKING:
     from types import ModuleType
 
-BASES = {"airflow_lakehouse.sensors.base", "airflow_lakehouse.triggers.base"}
+BASES = {
+    "airflow_lakehouse.operators.textract_batch",
+    "airflow_lakehouse.sensors.base",
+    "airflow_lakehouse.triggers.base",
+}
 
 
 def _modules(package: ModuleType) -> set[str]:

@@ -22,6 +22,7 @@ steps       one document on its way, step by step
 turns       whose turn it is
 batch       what is done when, for all of them
 report      what became of it, in counts and line by line
+saved       a batch as it is saved, and which documents it has
 run         a batch from beginning to end, in this thread
 =========== =============================================================================================
 

@@ -63,11 +63,11 @@ class Batch:
         report: TextractReport,
         *,
         on_outcome: Callable[[Outcome], None] | None = None,
-        wake: Callable[[], None] | None = None,
+        wake: Callable[[], object] | None = None,
         hints: Hints | None = None,
     ) -> None:
         every = [Doc(document) for document in documents]
-        self.report = report
+        self.report, self.settings = report, work.settings
         self._work, self._pace, self._steps = work, pace, Steps(work)
         self._on_outcome, self._wake, self._hints = on_outcome, wake or (lambda: None), hints
         self._options: Options = work.settings.options

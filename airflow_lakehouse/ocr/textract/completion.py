@@ -71,7 +71,7 @@ class Hints:
     :param wake: called when a job of ours has ended.
     """
 
-    def __init__(self, sqs: Any, queue_url: str, wake: Callable[[], None]) -> None:
+    def __init__(self, sqs: Any, queue_url: str, wake: Callable[[], object]) -> None:
         self._sqs, self._queue_url, self._wake = sqs, queue_url, wake
         self._ours: frozenset[str] = frozenset()
         self._found: SimpleQueue[str] = SimpleQueue()

@@ -104,3 +104,20 @@ def unquoted(etag: str) -> str:
     :param etag: as S3 gives it.
     """
     return etag.strip('"')
+
+
+def current_etag(s3: Any, uri: str) -> str:
+    """Return the ETag that an object has now; empty where there is none, or the document is not in S3.
+
+    :param s3: boto3 client.
+    :param uri: of the document.
+    """
+    if not uri.startswith(("s3://", "s3a://")):
+        return ""
+    bucket, key = split_uri(uri)
+    try:
+        return unquoted(s3.head_object(Bucket=bucket, Key=key)["ETag"])
+    except Exception as error:
+        if meaning_of(error) is Meaning.LOCATION:
+            return ""
+        raise

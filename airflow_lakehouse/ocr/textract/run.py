@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from typing import TYPE_CHECKING, Any
@@ -23,13 +22,9 @@ from airflow_lakehouse.ocr.textract.work import Work
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from airflow_lakehouse.ocr.textract.objects import Objects
     from airflow_lakehouse.ocr.textract.report import Outcome
     from airflow_lakehouse.ocr.textract.settings import Settings
     from airflow_lakehouse.parsing.model import SourceFile
-
-BATCHES = "batches"
-"""Folder of the reports, below the root of the results."""
 
 
 def open_batch(  # noqa: PLR0913 - what to read, and whom to tell
@@ -39,7 +34,7 @@ def open_batch(  # noqa: PLR0913 - what to read, and whom to tell
     *,
     make_client: Callable[[str], Any] | None = None,
     on_outcome: Callable[[Outcome], None] | None = None,
-    wake: Callable[[], None] | None = None,
+    wake: Callable[[], object] | None = None,
     inspector: Inspector | None = None,
 ) -> Batch:
     """Return a batch that is ready to be driven by :meth:`Batch.advance`.
@@ -55,7 +50,9 @@ def open_batch(  # noqa: PLR0913 - what to read, and whom to tell
     """
     options = settings.options
     service = Service(make_client or own_clients())
-    objects = open_objects(str(textract_dir), lambda: service.s3)
+    # Made here and now: a thread of the batch may not ask Airflow for a connection.
+    s3 = service.s3
+    objects = open_objects(str(textract_dir), lambda: s3)
     api = settings.parameters.api
     quotas = _quotas(service, settings).under(options)
     pace = Pace(
@@ -92,6 +89,7 @@ def read_batch(  # noqa: PLR0913 - what to read, and whom to tell
     on_outcome: Callable[[Outcome], None] | None = None,
     deadline: float | None = None,
     inspector: Inspector | None = None,
+    on_report: Callable[[TextractReport], None] | None = None,
 ) -> TextractReport:
     """Read documents with Textract, and store what it finds; wait for the end.
 
@@ -104,6 +102,7 @@ def read_batch(  # noqa: PLR0913 - what to read, and whom to tell
     :param on_outcome: called with what became of each document.
     :param deadline: when to give up, in seconds since the epoch; None never does.
     :param inspector: looks at documents; closed with the batch.
+    :param on_report: called with what became of the batch, before it is refused for its failures.
     :raises ConfigurationError: when no document would fare better.
     :raises JobError: when the service does not answer, too many documents failed, or the time is up.
     """
@@ -122,9 +121,11 @@ def read_batch(  # noqa: PLR0913 - what to read, and whom to tell
             check_deadline(deadline)
             changed.wait(wait)
             changed.clear()
+        batch.report.seconds = time.monotonic() - started
+        if on_report:
+            on_report(batch.report)
     finally:
         batch.close()
-    batch.report.seconds = time.monotonic() - started
     check_failures(batch.report, settings)
     return batch.report
 
@@ -156,16 +157,3 @@ def check_failures(report: TextractReport, settings: Settings) -> None:
             legal=f"at most {most:.1%}, max_failed_fraction",
             remedy="what was read is stored; run it again for the rest",
         )
-
-
-def write_report(objects: Objects, batch_id: str, report: TextractReport) -> str:
-    """Store a line a document, and return where.
-
-    :param objects: root of the results.
-    :param batch_id: of the batch.
-    :param report: what became of it.
-    """
-    name = f"{BATCHES}/{batch_id}/report.jsonl"
-    lines = "".join(f"{json.dumps(one.as_dict())}\n" for one in report.documents)
-    objects.write(name, lines.encode())
-    return objects.uri(name)

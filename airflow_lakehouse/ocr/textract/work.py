@@ -107,6 +107,8 @@ class Work:
 
         :param document: the document.
         """
+        if not document.source_etag:
+            document = replace(document, source_etag=location.current_etag(self.service.s3, document.source_uri))
         pointer = read_pointer(self.objects, document.source_uri, document.source_etag)
         if pointer and (pointer.engine, pointer.engine_version) == (TEXTRACT, self.version):
             manifest = self._manifest(pointer.result)
@@ -136,8 +138,8 @@ class Work:
     def _look(self, document: DocumentToRead, path: Path, where: Location) -> Prepared:
         doc_id = sha256_of(path)
         versions = (where.etag, doc_id)
-        changed = document.source_etag not in versions
-        if changed:
+        changed = document.source_etag not in (*versions, "")
+        if document.source_etag not in versions:
             # What is there now is read: the next listing of the drop finds it read.
             document = replace(document, source_etag=where.etag or doc_id)
         result = result_folder(doc_id, TEXTRACT, self.version)

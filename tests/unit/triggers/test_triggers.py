@@ -23,6 +23,7 @@ from airflow_lakehouse.hooks.spark import JobHandle, LocalRunner
 from airflow_lakehouse.triggers.base import FindingTrigger, WatchingTrigger
 from airflow_lakehouse.triggers.raw_drop import RawDropTrigger
 from airflow_lakehouse.triggers.spark_job import JobEvent, SparkJobTrigger
+from airflow_lakehouse.triggers.textract import TextractTrigger
 
 TINY_JOB = str(Path(__file__).parent.parent / "hooks" / "tiny_job.py")
 
@@ -34,6 +35,12 @@ EXAMPLES: dict[type[BaseTrigger], dict[str, Any]] = {
         "poll_seconds": 1.5,
         "deadline": 17.0,
         "position": 4711,
+    },
+    TextractTrigger: {
+        "textract_dir": "/nowhere",
+        "batch_id": "ab" * 16,
+        "aws": {"region_name": "us-east-1"},
+        "deadline": 17.0,
     },
 }
 """Arguments of the triggers that look for nothing; those of the others are the fields of what they look for."""

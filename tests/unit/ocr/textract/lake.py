@@ -1,17 +1,23 @@
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from airflow_lakehouse.ocr.results import read_blocks, read_manifest, read_pointer
 from airflow_lakehouse.ocr.store import DocumentToRead
 from airflow_lakehouse.ocr.textract.inspect import Inspector
+from airflow_lakehouse.ocr.textract.objects import S3Objects
 from airflow_lakehouse.ocr.textract.run import read_batch
 from airflow_lakehouse.ocr.textract.service import own_clients
 from airflow_lakehouse.ocr.textract.settings import Settings
 from airflow_lakehouse.testing.fake_textract_answers import Answer, Asked
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from airflow_lakehouse.ocr.results import Manifest
     from airflow_lakehouse.ocr.textract.report import TextractReport
     from airflow_lakehouse.testing.fake_textract import FakeTextract
 
@@ -111,3 +117,65 @@ class SharedInspector(Inspector):
 
     def close(self) -> None:
         """Stay."""
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def result_of(lake: Lake, document: DocumentToRead) -> Manifest | None:
+    """Return what readers see of a document."""
+    objects = S3Objects(lake.s3, lake.bucket, "ocr")
+    pointer = read_pointer(objects, document.source_uri, document.source_etag)
+    manifest = read_manifest(objects, pointer.result) if pointer else None
+    if pointer and manifest:
+        for page in manifest.results:
+            assert len(read_blocks(objects, pointer.result, page)) == page.n_blocks
+    return manifest
+
+
+class Killed(BaseException):
+    """The process is no more."""
+
+
+def read_and_die(lake: Lake, documents: list[DocumentToRead], *, at: tuple[str, int, str], **settings: Any) -> None:
+    """Read, and die at a request: the so many-th of an operation, before it is sent or after it was done."""
+    operation, number, when = at
+    left = [number]
+
+    class Dying:
+        def __init__(self, client: Any) -> None:
+            self._client = client
+
+        def __getattr__(self, name: str) -> Any:
+            method = getattr(self._client, name)
+            if not callable(method) or name in ("get_paginator", "close"):
+                return method
+
+            def call(**arguments: Any) -> Any:
+                if left[0] <= 0:
+                    raise Killed
+                if operation in name:
+                    left[0] -= 1
+                if left[0] <= 0 and when == "before":
+                    raise Killed
+                found = method(**arguments)
+                if left[0] <= 0:
+                    if "Body" in found:
+                        found["Body"].close()
+                    raise Killed
+                return found
+
+            return call
+
+    read_batch(
+        documents,
+        textract_dir=lake.textract_dir,
+        settings=Settings.of({**HURRIED, **settings}),
+        make_client=lambda service: Dying(lake.client(service)),
+        inspector=lake.inspector,
+    )
