@@ -43,6 +43,7 @@ def get_provider_info() -> dict[str, Any]:
                 "operators.documents",
                 "operators.iceberg_spark",
                 "operators.maintenance",
+                "operators.review",
                 "operators.rollback",
                 "operators.textract",
             )

@@ -38,6 +38,11 @@ _REASONS: Final = (
         ("ocr.reader", "ocr.child", "ocr.preflight", "ocr.textract.reasons", "parsers.documents"),
     ),
     (
+        "Quarantine: an entry of a manifest of documents",
+        "`reason` in `bronze_quarantine`; `position` is the line of a CSV, or the 1-based entry.",
+        ("parsers.manifest",),
+    ),
+    (
         "Attachments",
         "`reason` in `bronze_attachments`, and `NOT_A_PDF` for content that is none.",
         ("spark.transforms.attachments",),

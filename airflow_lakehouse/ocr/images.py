@@ -8,9 +8,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pypdfium2 as pdfium
+    from numpy.typing import NDArray
 
-_DPI: Final = 200
+DPI: Final = 200
 """What pages are rendered at: an image of that many pixels an inch is not resampled."""
+_SAME_SCALE: Final = 0.01
 _GIVEN_UP_PIXELS: Final = 400_000_000
 """A decoded image of more takes over a gigabyte; a PNG of a few kilobytes can claim it."""
 
@@ -57,7 +59,7 @@ class ImageDocument:
 
         picture = self._frame(place)
         document = pdfium.PdfDocument.new()
-        width, height = (side * 72 / _DPI for side in picture.size)
+        width, height = (side * 72 / DPI for side in picture.size)
         page = document.new_page(width, height)
         image = pdfium.PdfImage.new(document)
         bitmap = pdfium.PdfBitmap.from_pil(picture)
@@ -67,6 +69,19 @@ class ImageDocument:
         page.gen_content()
         bitmap.close()
         return page
+
+    def pixels(self, place: int, scale: float) -> NDArray[Any]:
+        """Return a frame as pixels, height x width x 3, 8 bit, BGR; at scale 1 as they are in the file.
+
+        :param place: 0-based.
+        :param scale: pixels for one of the frame.
+        """
+        import numpy as np
+
+        picture = self._frame(place)
+        if abs(scale - 1) > _SAME_SCALE:
+            picture = picture.resize([max(1, round(side * scale)) for side in picture.size])
+        return np.ascontiguousarray(np.asarray(picture)[:, :, ::-1])
 
     def _frame(self, place: int) -> Any:
         from PIL import Image, ImageOps

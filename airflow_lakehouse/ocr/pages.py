@@ -12,14 +12,16 @@ from airflow_lakehouse.ocr.assemble import Assembled, Frame, assemble
 from airflow_lakehouse.ocr.blocks import BlockNames, PageRead, PageResult
 from airflow_lakehouse.ocr.engine import text_layer_version
 from airflow_lakehouse.ocr.geometry import Box, turned_size
+from airflow_lakehouse.ocr.images import DPI, ImageDocument
 from airflow_lakehouse.ocr.ruled_image import rules_in
 from airflow_lakehouse.ocr.structure import Found, with_structure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import pypdfium2 as pdfium
     from numpy.typing import NDArray
 
-    from airflow_lakehouse.ocr.images import ImageDocument
     from airflow_lakehouse.ocr.limits import Limits
     from airflow_lakehouse.ocr.model import OcrEngine
     from airflow_lakehouse.ocr.widgets import Field
@@ -41,7 +43,6 @@ PAGE_FAILED: Final = "PAGE_FAILED"
 OUT_OF_MEMORY: Final = "OUT_OF_MEMORY"
 """The page needs more memory than the limit."""
 
-_DPI: Final = 200
 _MAX_SIDE: Final = 3000
 """Pixels; the engine shrinks pages to 2000 anyway."""
 _MIN_SIDE: Final = 24
@@ -96,7 +97,7 @@ def read_page(document: Document, number: int) -> PageRead:
     displayed = text_layer.Displayed.of(page)
     base = PageResult(number, blocks.OK, width_pt=displayed.width, height_pt=displayed.height, rotation=0)
     try:
-        read = _read(document, _Page(page, displayed, fields), base)
+        read = _read(document, _Page(page, displayed, fields, _renderer(document.pdf, page, number)), base)
     except SetupError:
         raise
     except MemoryError:
@@ -151,11 +152,12 @@ def _has_annotations(page: pdfium.PdfPage) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """A loaded page, its measures and its form fields."""
+    """A loaded page, its measures, its form fields, and its image at some pixels a point."""
 
     page: pdfium.PdfPage
     displayed: text_layer.Displayed
     fields: list[Field]
+    image: Callable[[float], NDArray[Any]]
 
 
 def _read(document: Document, loaded: _Page, base: PageResult) -> PageRead:
@@ -181,7 +183,7 @@ def _read_image(document: Document, loaded: _Page, base: PageResult) -> PageRead
     if scale is None:
         return PageRead(replace(base, status=blocks.FAILED, reason=PAGE_SIZE))
     no_text = base.method_reason == trust.NO_TEXT_LAYER
-    if no_text and is_uniform(_render(loaded.page, scale * _THUMBNAIL / _MAX_SIDE * 4)):
+    if no_text and is_uniform(loaded.image(scale * _THUMBNAIL / _MAX_SIDE * 4)):
         return _blank(document, replace(base, method=None, reason=EMPTY_PAGE))
     engine = document.engine
     if engine is None:
@@ -190,7 +192,7 @@ def _read_image(document: Document, loaded: _Page, base: PageResult) -> PageRead
         if document.ocr_left <= 0:
             return PageRead(replace(base, status=blocks.FAILED, reason=OCR_PAGE_LIMIT))
         document.ocr_left -= 1
-    image = _render(loaded.page, scale)
+    image = loaded.image(scale)
     base = replace(base, method=blocks.OCR, engine=engine.name, engine_version=engine.version)
     lines = engine.read_page(image)
     if not lines:
@@ -229,10 +231,19 @@ def _scale(displayed: text_layer.Displayed, limits: Limits) -> float | None:
     width, height = displayed.width, displayed.height
     if width <= 0 or height <= 0:
         return None
-    scale: float = min(_DPI / 72, _MAX_SIDE / max(width, height), (limits.max_pixels / (width * height)) ** 0.5)
+    scale: float = min(DPI / 72, _MAX_SIDE / max(width, height), (limits.max_pixels / (width * height)) ** 0.5)
     if min(width, height) * scale < _MIN_SIDE or scale * 72 < _MIN_DPI:
         return None
     return scale
+
+
+def _renderer(
+    pdf: pdfium.PdfDocument | ImageDocument, page: pdfium.PdfPage, number: int
+) -> Callable[[float], NDArray[Any]]:
+    if isinstance(pdf, ImageDocument):
+        # Its own pixels: a scan that is drawn anew is a little less sharp, and reads a little worse.
+        return lambda scale: pdf.pixels(number - 1, scale * 72 / DPI)
+    return lambda scale: _render(page, scale)
 
 
 def _render(page: pdfium.PdfPage, scale: float) -> NDArray[Any]:

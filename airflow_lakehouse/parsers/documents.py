@@ -9,8 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
+from airflow_lakehouse.ocr.blocks import FAILED, PageResult
+from airflow_lakehouse.ocr.flatten import PAGE_MISSING
 from airflow_lakehouse.ocr.folder import Folder, open_folder
 from airflow_lakehouse.ocr.results import Manifest, Pointer, read_blocks, read_manifest, read_pointer
+from airflow_lakehouse.ocr.reviews import REREAD, read_reviews
 from airflow_lakehouse.ocr.store import is_document
 from airflow_lakehouse.ocr.tables import TableChain
 from airflow_lakehouse.parsing.hookspecs import hookimpl
@@ -20,7 +23,8 @@ from airflow_lakehouse.tables import bronze
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from airflow_lakehouse.ocr.blocks import Block, PageResult
+    from airflow_lakehouse.ocr.blocks import Block
+    from airflow_lakehouse.ocr.reviews import Review
     from airflow_lakehouse.parsing.model import Parser, SourceFile
     from airflow_lakehouse.tables import Table
 
@@ -62,11 +66,15 @@ class DocumentsParser:
             raw = stream.read() if file.size <= _KEPT_BYTES else None
             yield Rejected(0, manifest.reason or "", manifest.detail, raw)
             return
+        reviews = read_reviews(folder, manifest.doc_id)
         tables = TableChain()
-        for page in manifest.results:
-            yield Row(bronze.DOCS_PAGES.name, page.page, _page(manifest, page))
+        for page in _every_page(manifest):
+            review = _review(reviews.get(page.page), page)
+            yield Row(bronze.DOCS_PAGES.name, page.page, _page(manifest, page) | review)
+            said = review[bronze.REVIEW.name]
             for block in tables.link(read_blocks(folder, pointer.result, page)):
-                yield Row(bronze.DOCS_TEXT.name, page.page, _block(manifest, page, block))
+                values = _block(manifest, page, block) | {bronze.REVIEW.name: said}
+                yield Row(bronze.DOCS_TEXT.name, page.page, values)
 
 
 def _result(file: SourceFile) -> tuple[Folder, Pointer, Manifest] | None:
@@ -78,11 +86,25 @@ def _result(file: SourceFile) -> tuple[Folder, Pointer, Manifest] | None:
     return (folder, pointer, manifest) if pointer and manifest else None
 
 
+def _every_page(manifest: Manifest) -> Iterator[PageResult]:
+    """Yield every page the document has: one the result does not speak of has failed, and is not forgotten."""
+    found = {page.page: page for page in manifest.results}
+    for number in range(1, max(manifest.pages, *found, 0) + 1):
+        yield found.get(number) or PageResult(number, FAILED, PAGE_MISSING)
+
+
+def _review(review: Review | None, page: PageResult) -> dict[str, Any]:
+    holds = review is not None and review.decision != REREAD and review.engine_version == page.engine_version
+    if review is None or not holds:
+        return {bronze.REVIEW.name: None, "reviewed_by": None, "reviewed_at": None}
+    return {bronze.REVIEW.name: review.decision, "reviewed_by": review.by or None, "reviewed_at": review.at or None}
+
+
 def _page(manifest: Manifest, page: PageResult) -> dict[str, Any]:
     return {
         "doc_id": manifest.doc_id,
         "page": page.page,
-        "pages_in_document": manifest.pages,
+        "pages_in_document": max(manifest.pages, *(one.page for one in manifest.results), 0),
         "status": page.status,
         "reason": page.reason,
         "method": page.method,
@@ -95,6 +117,7 @@ def _page(manifest: Manifest, page: PageResult) -> dict[str, Any]:
         "engine": page.engine,
         "engine_version": page.engine_version,
         "seconds": page.seconds,
+        "job_id": page.job_id,
     }
 
 

@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "airflow_lakehouse.parsers"
 """Entry point group of parser plugins; its members are modules that implement the hooks."""
 
-BUILT_IN = {"documents": "airflow_lakehouse.parsers.documents", "fhir": "airflow_lakehouse.parsers.fhir"}
+BUILT_IN = {
+    "documents": "airflow_lakehouse.parsers.documents",
+    "fhir": "airflow_lakehouse.parsers.fhir",
+    # The last is asked first: to FHIR's, a manifest.json is a record that is none.
+    "docs_manifest": "airflow_lakehouse.parsers.manifest",
+}
 """Parsers of this package: entry point to module."""
 
 

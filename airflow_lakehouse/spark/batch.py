@@ -7,7 +7,17 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from airflow_lakehouse.spark import bronze_rows, conflicts, discovery, drift, load, reconcile, schema, staging
+from airflow_lakehouse.spark import (
+    bronze_rows,
+    conflicts,
+    discovery,
+    drift,
+    load,
+    page_counts,
+    reconcile,
+    schema,
+    staging,
+)
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.ledger_rows import QUARANTINED, Entry
 from airflow_lakehouse.spark.session import stamp
@@ -170,6 +180,8 @@ def load_batch(work: Batch, registry: Registry, arguments: JobArguments, result:
     reconcile.check_bronze(
         work.spark, work.catalog, finished, work.counts, run_id=arguments.run_id, tables=registry.tables.values()
     )
+    if any(target == bronze.DOCS_PAGES.name for _, target in work.counts):
+        page_counts.check_pages(work.catalog, stored(work, bronze.DOCS_PAGES), arguments.run_id)
     drift.record(work.catalog, work.unknown, result.batch_id)
     # Before the files are noted as loaded: a retry must come to the same end, not find nothing to do and succeed.
     reconcile.check_bad_ratio(read, work.reasons, arguments.max_bad_ratio)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_lakehouse.parsing.model import SourceFile
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
 
-    from airflow_lakehouse.parsing import SourceFile
     from airflow_lakehouse.spark.discovery import Found
 
 DISCOVERED: Final = "discovered"
@@ -140,6 +141,26 @@ def waiting(row: Row) -> Row:
     :param row: the entry as it is stored.
     """
     return {**row, "state": DISCOVERED, "records": None, "quarantined": None}
+
+
+def file_of(row: Row, textract: str) -> SourceFile:
+    """Return the file version an entry is about.
+
+    :param row: the entry as it is stored.
+    :param textract: root of what engines have read from documents.
+    """
+    day = row["dt"].isoformat() if row["dt"] else None
+    return SourceFile(*key_of(row), row["size"] or 0, day, row["source_system"], textract)
+
+
+def loaded_entry(row: Row, found: Found) -> Entry:
+    """Return the entry of a file version that was loaded, to be loaded once more as it was then.
+
+    :param row: the entry as it is stored.
+    :param found: the file, with who reads it now.
+    """
+    counts = (row["records"], row["quarantined"])
+    return Entry(found, LOADED, row["batch_id"], row["ingested_at"], *counts, returned_at=row["returned_at"])
 
 
 def as_row(entry: Entry, run_id: str) -> Row:

@@ -78,6 +78,7 @@ FHIR_TABLES: Final = {
 }
 """Resource type to its bronze table; every other type goes to :data:`OTHER`."""
 
+REVIEW: Final = Column("review", "string", "What a person decided about the page: approved or rejected; else null")
 BLOCK: Final = (
     Column(
         "block_id",
@@ -91,7 +92,7 @@ BLOCK: Final = (
     Column("reading_order", "int", "1-based place, among blocks of its type, in the order a person reads the page"),
     Column("text", "string", "Text of the block; of cells, keys and values that of their words, which have rows too"),
     Column("confidence", "double", "0 to 100; null for pages"),
-    Column("confidence_source", "string", "What gave the confidence: text_layer, ocr or textract"),
+    Column("confidence_source", "string", "What gave the confidence: text_layer, ocr, textract or form_field"),
     Column("left", "double", "Left edge, 0 to 1 of the upright page"),
     Column("top", "double", "Top edge, 0 to 1 of the upright page"),
     Column("width", "double", "Width, 0 to 1 of the upright page"),
@@ -114,6 +115,7 @@ BLOCK: Final = (
     Column("key_text", "string", "Key of a form value, question of an answer"),
     Column("key_alias", "string", "Alias of the question"),
     Column("continues_id", "string", "Table at the end of the page before, of which this table is the rest"),
+    REVIEW,
 )
 DOC_ID: Final = Column("doc_id", "string", "Hex sha256 of the document", required=True)
 PAGE: Final = Column("page", "int", "1-based page", required=True)
@@ -146,6 +148,10 @@ DOCS_PAGES: Final = Table(
         Column("engine", "string", "What read the page"),
         Column("engine_version", "string", "Version of that engine"),
         Column("seconds", "double", "Time it took to read the page"),
+        Column("job_id", "string", "Textract job; null for local engines"),
+        REVIEW,
+        Column("reviewed_by", "string", "Who decided"),
+        Column("reviewed_at", "string", "When, ISO 8601"),
         *PROVENANCE,
     ),
     key=(*FILE_KEY, "page"),
@@ -175,6 +181,20 @@ ATTACHMENTS: Final = Table(
     partitions=_BY_DAY,
     doc="What is extracted is read by the OCR stage like any document of the drop.",
 )
+DOCS_MANIFEST: Final = Table(
+    name="bronze_docs_manifest",
+    namespace="bronze",
+    grain="one row per entry of one version of a manifest of documents",
+    columns=(
+        Column("document", "string", "Path from the manifest's folder, or URI", required=True),
+        Column("patient_id", "string", "Patient the document is about"),
+        Column("encounter_id", "string", "Encounter it belongs to"),
+        *PROVENANCE,
+    ),
+    key=RECORD_KEY,
+    partitions=_BY_DAY,
+    doc="For documents whose patient no FHIR record names.",
+)
 QUARANTINE: Final = Table(
     name="bronze_quarantine",
     namespace="bronze",
@@ -196,4 +216,4 @@ QUARANTINE: Final = Table(
     doc="A bad field does not bring a record here: the field is null and the row carries a flag.",
 )
 
-TABLES: Final = (*FHIR_TABLES.values(), OTHER, ATTACHMENTS, DOCS_TEXT, DOCS_PAGES, QUARANTINE)
+TABLES: Final = (*FHIR_TABLES.values(), OTHER, ATTACHMENTS, DOCS_TEXT, DOCS_PAGES, DOCS_MANIFEST, QUARANTINE)

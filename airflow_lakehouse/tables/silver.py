@@ -257,8 +257,14 @@ DOC_BLOCKS: Final = Table(
     ),
     key=("source_system", "doc_id", "block_id"),
     keep=Keep(("ingested_at", "source_uri", "source_etag", "block_id")),
-    reads=(bronze.DOCS_TEXT.name, bronze.DOCUMENT_REFERENCE.name, bronze.OTHER.name, bronze.ATTACHMENTS.name),
-    doc="The same bytes under two names, or in a record, are one document.",
+    reads=(
+        bronze.DOCS_TEXT.name,
+        bronze.DOCUMENT_REFERENCE.name,
+        bronze.OTHER.name,
+        bronze.ATTACHMENTS.name,
+        bronze.DOCS_MANIFEST.name,
+    ),
+    doc="The same bytes under two names, or in a record, are one document. Pages a person rejected are left out.",
     checks=(
         within("page", 1),
         within("confidence", 0, 100),

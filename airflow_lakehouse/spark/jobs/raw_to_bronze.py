@@ -11,7 +11,7 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.parsing import load_registry
-from airflow_lakehouse.spark import attachments, batch, conflicts, discovery, load
+from airflow_lakehouse.spark import attachments, batch, conflicts, discovery, load, reread
 from airflow_lakehouse.spark.catalog import create_local_catalog, find_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
@@ -43,15 +43,20 @@ def run(arguments: JobArguments) -> JobResult:
     plan = Ledger(catalog).plan(found, NAME)
     ready, waiting = _split_ready(plan.pending, registry)
     ready, back = _claim(Ledger(catalog), ready, plan.replaced, arguments.run_id, before)
-    result = JobResult(arguments.run_id, files=_file_counts(found, ready, plan.done, waiting=waiting, returned=back))
+    again = reread.find(catalog, registry, arguments)
+    ready += again.entries
+    done = [entry for entry in plan.done if (entry.file.uri, entry.file.etag) not in again.keys]
+    result = JobResult(arguments.run_id, files=_file_counts(found, ready, done, waiting=waiting, returned=back))
     if not ready:
         result.records = {"read": 0, "bronze": 0, "quarantine": 0}
     if ready or attachments.is_due(catalog):
         with job_session(profile) as spark:
             if ready:
-                mode = batch.Resumed() if any(entry.resumed for entry in ready) else batch.FirstLoad()
+                first = batch.Resumed() if any(entry.resumed for entry in ready) else batch.FirstLoad()
+                mode = reread.Replaced() if again.entries else first
                 work = batch.Batch(spark, catalog, ready, arguments.staging_area, mode)
                 batch.load_batch(work, registry, arguments, result, NAME)
+                again.settle()
             result.attachments = conflicts.retried(lambda: attachments.extract(spark, catalog, arguments), NAME)
     elif not back:
         result.status = UNCHANGED

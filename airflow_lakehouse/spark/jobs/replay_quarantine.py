@@ -10,13 +10,13 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from airflow_lakehouse.parsing import SourceFile, load_registry
+from airflow_lakehouse.parsing import load_registry
 from airflow_lakehouse.spark import batch, conflicts, conform, discovery, load
 from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
-from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED, Entry
+from airflow_lakehouse.spark.ledger_rows import DISCOVERED, Entry, file_of, loaded_entry
 from airflow_lakehouse.spark.quarantine import live_rejects
 from airflow_lakehouse.tables import bronze
 
@@ -71,15 +71,13 @@ def _with_rejects(catalog: Catalog, arguments: JobArguments) -> list[Entry]:
     entries = []
     for row in Ledger(catalog).rows():
         key = (row["source_uri"], row["source_etag"])
-        day = row["dt"].isoformat() if row["dt"] else None
         if row["state"] == DISCOVERED or not row["quarantined"] or key not in wanted:
             continue
         if not scope.covers(row["dt"], row["source_system"]):
             continue
-        file = SourceFile(*key, row["size"] or 0, day, row["source_system"], arguments.profile.textract_uri)
+        file = file_of(row, arguments.profile.textract_uri)
         found = discovery.Found(file, row["parser"], row["parser_version"])
-        entry = Entry(found, LOADED, row["batch_id"], row["ingested_at"], row["records"], row["quarantined"])
-        entries.append(replace(entry, returned_at=row["returned_at"]))
+        entries.append(loaded_entry(row, found))
     return entries
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from airflow_lakehouse.ocr.reviews import REJECTED
 from airflow_lakehouse.spark.transforms import attachments, fhir, references
 from airflow_lakehouse.spark.transforms.columns import with_columns
 from airflow_lakehouse.spark.transforms.versions import newest_first
@@ -114,14 +115,29 @@ def blocks(rows: DataFrame, linked: DataFrame) -> DataFrame:
 
     target = silver.DOC_BLOCKS
     keep = target.keep or silver.KEEP_NEWEST
-    window = Window.partitionBy(*target.key).orderBy(*newest_first(keep))
+    # By document, not by block: under two names it may have been read by two engines, whose blocks would mix.
+    by_file = [order for name, order in zip(keep.order_by, newest_first(keep), strict=True) if name != "block_id"]
+    window = Window.partitionBy(*DOCUMENT).orderBy(*by_file)
     return (
         rows.join(linked, list(DOCUMENT), "left")
-        .withColumn("_place", F.row_number().over(window))
-        .where(F.col("_place") == 1)
+        .withColumn("_place", F.dense_rank().over(window))
+        .where((F.col("_place") == 1) & ~F.col("review").eqNullSafe(REJECTED))
         .withColumn("text", F.trim(F.regexp_replace("text", r"\s+", " ")))
         .withColumn("flags", F.coalesce("flags", F.array().cast("array<string>")))
         .withColumn("version_id", F.lit(None).cast("string"))
         .withColumn("last_updated", F.lit(None).cast("timestamp"))
         .select(*target.column_names)
     )
+
+
+def manifest_links(rows: DataFrame) -> DataFrame:
+    """Read manifests: which documents they name, and of which patient.
+
+    :param rows: rows of bronze_docs_manifest.
+    :return: the columns of a link beside ``source_system``, ``source_uri`` and ``urls``.
+    """
+    from pyspark.sql import functions as F
+
+    unnamed = [F.lit(None).cast("string").alias(name) for name in LINK if name not in rows.columns]
+    named = [name for name in LINK if name in rows.columns]
+    return rows.select("source_system", "source_uri", *named, *unnamed, F.array("document").alias("urls"))

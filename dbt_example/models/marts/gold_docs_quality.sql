@@ -9,7 +9,9 @@ with pages as (
         count_if(status = 'blank') as pages_blank,
         count_if(status = 'failed') as pages_failed,
         count_if(method = 'text_layer') as pages_text_layer,
-        count_if(method = 'ocr') as pages_ocr
+        count_if(method = 'ocr') as pages_ocr,
+        count_if(review = 'approved') as pages_approved,
+        count_if(review = 'rejected') as pages_rejected
     from {{ ref('stg_doc_pages') }}
     group by source_system, doc_id
 ),
@@ -30,9 +32,14 @@ blocks as (
 ),
 
 page_means as (
-    select source_system, doc_id, min(page_confidence) as worst_page_confidence
+    select
+        source_system,
+        doc_id,
+        min(page_confidence) as worst_page_confidence,
+        -- A page that somebody has looked at and approved is not to be looked at again.
+        min(case when review is null then page_confidence end) as worst_open_confidence
     from (
-        select source_system, doc_id, page, avg(confidence) as page_confidence
+        select source_system, doc_id, page, max(review) as review, avg(confidence) as page_confidence
         from {{ ref('stg_doc_blocks') }}
         where is_unit
         group by source_system, doc_id, page
@@ -51,6 +58,8 @@ select
     pages.pages_failed,
     pages.pages_text_layer,
     pages.pages_ocr,
+    pages.pages_approved,
+    pages.pages_rejected,
     coalesce(blocks.lines, 0) as lines,
     coalesce(blocks.words, 0) as words,
     coalesce(blocks.doubtful_units, 0) as doubtful_units,
@@ -59,9 +68,9 @@ select
     cast(page_means.worst_page_confidence as decimal(5, 2)) as worst_page_confidence,
     case
         when pages.pages_failed = pages.pages_expected then 'unreadable'
-        when pages.pages_failed > 0 then 'incomplete'
+        when pages.pages_failed > 0 or pages.pages_rejected > 0 then 'incomplete'
         when coalesce(blocks.units, 0) = 0 then 'empty'
-        when page_means.worst_page_confidence < {{ var('low_confidence_below') }} then 'review'
+        when page_means.worst_open_confidence < {{ var('low_confidence_below') }} then 'review'
         else 'good'
     end as quality,
     blocks.patient_id,

@@ -8,6 +8,7 @@ select
         or count_if(block_type = 'WORD') over (partition by source_system, doc_id, page) = 0 as is_unit,
     -- Decimal: a mean of doubles depends on the order of the rows.
     cast(confidence as decimal(9, 4)) as confidence,
+    review,
     patient_id,
     document_reference_id
 from {{ source('silver', 'silver_fct_doc_blocks') }}

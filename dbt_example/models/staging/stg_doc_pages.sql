@@ -35,6 +35,7 @@ select
     pages_in_document,
     status,
     method,
+    review,
     source_uri,
     first_ingested_at
 from (
