@@ -12,7 +12,6 @@ from typing import Any, Final
 from airflow_lakehouse.ocr import blocks as kinds
 from airflow_lakehouse.ocr.blocks import Block, BlockNames
 from airflow_lakehouse.ocr.geometry import (
-    STRAIGHT,
     Box,
     Quad,
     box_of,
@@ -46,7 +45,9 @@ _LETTER: Final = 0.45
 _LONG: Final = 10
 _ENOUGH: Final = 5
 """Characters and lines from which the shape of letters can be told."""
-_NOWHERE: Final[Quad] = ((0, 0), (0, 0), (0, 0), (0, 0))
+_LONG_LINE: Final = 3
+"""Width over height from which a line's slant is more than noise."""
+_LEVEL: Final = 0.001
 _PLAIN: Final = (kinds.LINE, kinds.WORD)
 _SPOKEN: Final = frozenset(
     (kinds.CELL, kinds.MERGED_CELL, kinds.KEY_VALUE_SET, kinds.KEY, kinds.VALUE, "TABLE_TITLE", "TABLE_FOOTER")
@@ -267,29 +268,61 @@ def flatten_page(page: Page, names_of: BlockNames, number: int) -> Flat:
 def _read_lines(page: Page) -> tuple[list[str], int]:
     """Return the lines in reading order, and the turn that makes the page upright."""
     names = page.by_kind.get(kinds.LINE, [])
-    placed: list[str] = []
-    quads: list[Quad] = []
-    texts: list[str] = []
-    nowhere: list[str] = []
-    for name in names:
-        line = page.by_id[name]
-        quad = quad_of_geometry(line.get("Geometry") or {})
-        if quad is None:
-            nowhere.append(name)
-            continue
-        placed.append(name)
-        quads.append(quad)
-        texts.append(line.get("Text") or "")
-    rotation = turn_needed(zip(quads, map(len, texts), strict=True))
-    if rotation:
-        quads = [turn_quad(quad, rotation, 1, 1) for quad in quads]
-    slant = skew(quads)
-    straight = not rotation and abs(slant) < STRAIGHT
-    boxes = [_box(page.by_id[name]) for name in placed] if straight else straightened(quads, slant)
+    texts = [page.by_id[name].get("Text") or "" for name in names]
+    boxes, rotation = _level_boxes(page, names), 0
+    if boxes is None:
+        names, texts, boxes, rotation = _turned_lines(page, names, texts)
     wide = _page_aspect(boxes, texts)
     boxes = [Box(left * wide, top, right * wide, bottom) for left, top, right, bottom in boxes]
     order = reading_order(boxes, right_to_left=is_right_to_left(texts))
-    return [*(placed[place] for place in order), *nowhere], rotation
+    nowhere = names[len(boxes) :]
+    return [*(names[place] for place in order), *nowhere], rotation
+
+
+def _level_boxes(page: Page, names: Sequence[str]) -> list[Box] | None:
+    """Return where lines are, a slant taken out of it; None unless all of them have a place and run to the right."""
+    boxes: list[Box] = []
+    slopes: list[float] = []
+    try:
+        for name in names:
+            geometry = page.by_id[name]["Geometry"]
+            box, points = geometry["BoundingBox"], geometry["Polygon"]
+            a, b = points[0], points[1]
+            across, down = b["X"] - a["X"], b["Y"] - a["Y"]
+            if across <= abs(down):
+                return None
+            left, top, height = box["Left"], box["Top"], box["Height"]
+            boxes.append(Box(left, top, left + box["Width"], top + height))
+            if across > _LONG_LINE * height:
+                slopes.append(down / across)
+    except (KeyError, TypeError, IndexError):
+        return None
+    slope = median(slopes) if slopes else 0.0
+    if abs(slope) < _LEVEL:
+        return boxes
+    # Each line is put to where it would begin on a level page; its own height is hardly more for its slant.
+    return [
+        Box(left, top - slope * (left + right) / 2, right, bottom - slope * (left + right) / 2)
+        for left, top, right, bottom in boxes
+    ]
+
+
+def _turned_lines(
+    page: Page, names: Sequence[str], texts: Sequence[str]
+) -> tuple[list[str], list[str], list[Box], int]:
+    """Return lines, texts, places and turn of a page on its side, or with lines of no place: those come last."""
+    placed: list[tuple[str, str, Quad]] = []
+    nowhere: list[str] = []
+    for name, text in zip(names, texts, strict=True):
+        quad = quad_of_geometry(page.by_id[name].get("Geometry") or {})
+        if quad is None:
+            nowhere.append(name)
+        else:
+            placed.append((name, text, quad))
+    rotation = turn_needed((quad, len(text)) for _, text, quad in placed)
+    quads = [turn_quad(quad, rotation, 1, 1) for _, _, quad in placed]
+    every = [*(name for name, _, _ in placed), *nowhere]
+    return every, [text for _, text, _ in placed], straightened(quads, skew(quads)), rotation
 
 
 def _read_words(page: Page, lines: list[str]) -> list[str]:
@@ -340,17 +373,6 @@ def _page_aspect(boxes: Sequence[Box], texts: Sequence[str]) -> float:
     if len(letters) < _ENOUGH:
         return 1.0
     return min(2.5, max(0.4, _LETTER / max(1e-6, median(letters))))
-
-
-def _box(line: Raw) -> Box:
-    """Return the box of a line that has a place."""
-    geometry = line["Geometry"]
-    box = geometry.get("BoundingBox")
-    try:
-        left, top = box["Left"], box["Top"]
-        return Box(left, top, left + box["Width"], top + box["Height"])
-    except (KeyError, TypeError):
-        return box_of(quad_of_geometry(geometry) or _NOWHERE)
 
 
 def _query(raw: Raw) -> tuple[str | None, str | None]:

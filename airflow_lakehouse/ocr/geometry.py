@@ -13,7 +13,7 @@ Point = tuple[float, float]
 Quad = tuple[Point, Point, Point, Point]
 """Corners in text order: the text's top left, top right, bottom right, bottom left."""
 
-STRAIGHT: Final = 0.05
+_STRAIGHT: Final = 0.05
 """Degrees of slant that move a line by less than a tenth of its height over the width of a page."""
 
 
@@ -197,7 +197,7 @@ def straightened(quads: Sequence[Quad], degrees: float) -> list[Box]:
     :param quads: the lines.
     :param degrees: the page's :func:`skew`.
     """
-    if abs(degrees) < STRAIGHT:
+    if abs(degrees) < _STRAIGHT:
         return [box_of(quad) for quad in quads]
     sine, cosine = math.sin(math.radians(-degrees)), math.cos(math.radians(-degrees))
     return [box_of([(x * cosine - y * sine, x * sine + y * cosine) for x, y in quad]) for quad in quads]
