@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from airflow_lakehouse.ocr import blocks as kinds
+from airflow_lakehouse.ocr.child import ENCRYPTED, WRONG_PASSWORD
 from airflow_lakehouse.ocr.engine import engine_version
 from airflow_lakehouse.ocr.folder import Folder, local_copy, open_folder
 from airflow_lakehouse.ocr.formats import format_of
@@ -23,6 +24,7 @@ from airflow_lakehouse.ocr.results import (
     Manifest,
     Pointer,
     ResultWriter,
+    note_again,
     read_manifest,
     read_pointer,
     result_folder,
@@ -142,6 +144,7 @@ def read_batch(  # noqa: PLR0913 - everything but the documents is an option
     limits: Limits | None = None,
     on_progress: OnProgress | None = None,
     pin: bool = False,
+    password: str | None = None,
 ) -> BatchReport:
     """Read documents and store what they hold; one that has a result is not read again.
 
@@ -155,11 +158,12 @@ def read_batch(  # noqa: PLR0913 - everything but the documents is an option
     :param limits: bounds of each document.
     :param on_progress: called after each document, from one thread at a time.
     :param pin: this reading is the one that counts; later batches with another engine leave it.
+    :param password: opens documents that need one; with it, those that were rejected for want of it are tried again.
     :raises OcrError: when the engine is not known.
     :raises SetupError: when what it needs is not installed.
     """
     started = time.monotonic()
-    batch = _Batch(open_folder(str(textract_dir)), engine, engine_version(engine), on_progress, pin)
+    batch = _Batch(open_folder(str(textract_dir)), engine, engine_version(engine), on_progress, pin, password)
     every = [one if isinstance(one, DocumentToRead) else DocumentToRead.of(one) for one in documents]
     # Threads of all processes together: as many as there are cores.
     threads = max(1, min(4, (os.cpu_count() or 1) // workers))
@@ -211,6 +215,7 @@ class _Batch:
     version: str
     on_progress: OnProgress | None
     pin: bool = False
+    password: str | None = field(default=None, repr=False)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _contents: dict[str, threading.Lock] = field(default_factory=dict)
 
@@ -229,7 +234,13 @@ class _Batch:
         if is_other and (self.pin or not pointer.pinned):
             return None
         manifest = read_manifest(self.folder, pointer.result)
-        return self._outcome(document, REUSED, manifest, pointer.result) if manifest else None
+        if manifest is None or self._may_open(manifest):
+            return None
+        return self._outcome(document, REUSED, manifest, pointer.result)
+
+    def _may_open(self, manifest: Manifest) -> bool:
+        """Tell whether a document was rejected for want of the password there is now."""
+        return self.password is not None and manifest.reason in (ENCRYPTED, WRONG_PASSWORD)
 
     def _read(self, document: DocumentToRead, pool: _Workers) -> DocumentOutcome:
         with ExitStack() as stack:
@@ -248,8 +259,9 @@ class _Batch:
 
     def _read_content(self, document: DocumentToRead, path: Path, doc_id: str, pool: _Workers) -> DocumentOutcome:
         result = result_folder(doc_id, self.engine, self.version)
-        manifest, how = read_manifest(self.folder, result), REUSED
-        if manifest is None:
+        before, how = read_manifest(self.folder, result), REUSED
+        manifest = before
+        if before is None or self._may_open(before):
             manifest, how = self._fresh(path, doc_id, result, pool), READ
         pointer = Pointer(
             document.source_uri,
@@ -263,13 +275,16 @@ class _Batch:
             self.pin,
         )
         write_pointer(self.folder, pointer)
+        if before is not None and how == READ:
+            note_again(self.folder, pointer)
         return self._outcome(document, how, manifest, result)
 
     def _fresh(self, path: Path, doc_id: str, result: str, pool: _Workers) -> Manifest:
         writer = ResultWriter(self.folder, result)
         worker = pool.take()
         try:
-            found = worker.read(path, doc_id, done=writer.finished_pages(), on_page=writer.add)
+            done = writer.finished_pages()
+            found = worker.read(path, doc_id, done=done, on_page=writer.add, password=self.password)
         finally:
             pool.give_back(worker)
         return writer.finish(found)

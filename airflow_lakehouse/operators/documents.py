@@ -6,6 +6,7 @@ import itertools
 import time
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_lakehouse._compat import BaseHook
 from airflow_lakehouse.hooks.edge import airflow_errors
 from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
 from airflow_lakehouse.ocr.engine import TEXTRACT
@@ -37,13 +38,14 @@ class ReadDocumentsOperator(BatchOperator):
     :param dt: days, ``YYYY-MM-DD`` or ``FIRST..LAST`` (:meth:`airflow_lakehouse.days.Days.parse`); by default all of
         them. (templated)
     :param workers: documents read at a time.
+    :param password_conn_id: connection whose password opens documents that need one. (templated)
     :param lakehouse_conn_id: connection with the profile. (templated)
     :param deferrable: with Textract, wait in the triggerer and hold no worker; by default
         ``[operators] default_deferrable``.
     :param job_timeout: with Textract, when to give up; by default ``execution_timeout``, else never.
     """
 
-    template_fields = ("raw", "dt", "lakehouse_conn_id")
+    template_fields = ("raw", "dt", "password_conn_id", "lakehouse_conn_id")
     ui_color = "#f3e6cf"
 
     def __init__(
@@ -52,6 +54,7 @@ class ReadDocumentsOperator(BatchOperator):
         raw: str | None = None,
         dt: str | None = None,
         workers: int = 1,
+        password_conn_id: str | None = None,
         lakehouse_conn_id: str = DEFAULT_CONN_ID,
         **kwargs: Any,
     ) -> None:
@@ -59,6 +62,7 @@ class ReadDocumentsOperator(BatchOperator):
         self.raw = raw
         self.dt = dt
         self.workers = workers
+        self.password_conn_id = password_conn_id
         self.lakehouse_conn_id = lakehouse_conn_id
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -89,7 +93,8 @@ class ReadDocumentsOperator(BatchOperator):
     def _read(self, profile: Profile, documents: list[SourceFile]) -> dict[str, Any]:
         from airflow_lakehouse.spark.documents import read
 
-        return read(profile, documents, workers=self.workers, on_progress=self._progress(len(documents)))
+        progress = self._progress(len(documents))
+        return read(profile, documents, workers=self.workers, on_progress=progress, password=self._password())
 
     def _read_with_textract(self, context: Context, profile: Profile, documents: list[SourceFile]) -> dict[str, Any]:
         from airflow_lakehouse.hooks.textract import TextractHook
@@ -103,6 +108,13 @@ class ReadDocumentsOperator(BatchOperator):
             aws = aws_arguments(aws_conn_id, profile.region)
             saved = SavedBatch(TextractHook(**aws).service(), profile.textract_uri, batch_id_of(context))
         return self.read_batch(context, [DocumentToRead.of(one) for one in documents], saved, settings, aws)
+
+    def _password(self) -> str | None:
+        """Return the password of documents that need one; it goes into no log and no result."""
+        if not self.password_conn_id:
+            return None
+        password: str | None = BaseHook.get_connection(self.password_conn_id).password
+        return password
 
     def _progress(self, total: int) -> Callable[[object], None]:
         """Return a function that counts documents and logs the count every ten seconds, without naming one."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import os
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.ocr.engine import TEXTRACT
 from airflow_lakehouse.parsers.documents import DocumentsParser
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from airflow_lakehouse.parsing import SourceFile
     from airflow_lakehouse.profile import Profile
     from airflow_lakehouse.spark.scope import Scope
+
+PASSWORD_VARIABLE: Final = "LAKEHOUSE_DOCUMENT_PASSWORD"  # noqa: S105 - its name
+"""Environment variable with the password of documents that need one."""
 
 
 def to_read(profile: Profile, scope: Scope) -> list[SourceFile]:
@@ -38,7 +42,12 @@ def to_read(profile: Profile, scope: Scope) -> list[SourceFile]:
 
 
 def read(
-    profile: Profile, documents: Sequence[SourceFile], *, workers: int = 1, on_progress: Callable[[Any], None]
+    profile: Profile,
+    documents: Sequence[SourceFile],
+    *,
+    workers: int = 1,
+    on_progress: Callable[[Any], None],
+    password: str | None = None,
 ) -> dict[str, Any]:
     """Read documents with the engine of the profile, on this machine or with Amazon Textract; return counts.
 
@@ -46,6 +55,7 @@ def read(
     :param documents: which.
     :param workers: documents read at a time on this machine; Textract's has a window of its own.
     :param on_progress: called after each document.
+    :param password: opens documents that need one, on this machine; by default that of :data:`PASSWORD_VARIABLE`.
     :raises LakehouseError: when the engine cannot be used.
     """
     if profile.ocr == TEXTRACT:
@@ -64,6 +74,11 @@ def read(
     from airflow_lakehouse.ocr.store import read_batch
 
     here = read_batch(
-        documents, textract_dir=profile.textract_uri, engine=profile.ocr, workers=workers, on_progress=on_progress
+        documents,
+        textract_dir=profile.textract_uri,
+        engine=profile.ocr,
+        workers=workers,
+        on_progress=on_progress,
+        password=password or os.environ.get(PASSWORD_VARIABLE) or None,
     )
     return here.counts()

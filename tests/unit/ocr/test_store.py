@@ -2,13 +2,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from reportlab.lib.pdfencrypt import StandardEncryption
+from reportlab.pdfgen.canvas import Canvas
 
 from airflow_lakehouse.exceptions import OcrError
-from airflow_lakehouse.ocr.results import ResultWriter
+from airflow_lakehouse.ocr.folder import open_folder
+from airflow_lakehouse.ocr.results import ResultWriter, noted_again
 from airflow_lakehouse.ocr.store import BatchReport, DocumentToRead, read_batch
 from airflow_lakehouse.parsers.documents import DocumentsParser, lakehouse_parsers
 from airflow_lakehouse.parsing.model import Rejected, Row, SourceFile
@@ -239,3 +243,19 @@ def test_claims_by_content_or_by_name(uri: str, head: bytes, *, claimed: bool) -
     """PDFs are known by their first bytes; what is only named like one is claimed to be rejected for what it is."""
     (parser,) = lakehouse_parsers()
     assert parser.claims(SourceFile(uri, "e", 1), head) is claimed
+
+
+def test_a_password_that_comes_later_opens_what_was_rejected(drop: Callable[..., SourceFile]) -> None:
+    """A document rejected for want of a password is read once there is one, and noted to be loaded again."""
+    data = BytesIO()
+    canvas = Canvas(data, encrypt=StandardEncryption("s3cr3t"), invariant=True)
+    canvas.drawString(50, 500, "Sodium 139")
+    canvas.save()
+    file = drop("locked.pdf", data.getvalue())
+    assert _read(file).rejected == {"ENCRYPTED": 1}
+    assert (_read(file).reused, _read(file, password="wrong").rejected) == (1, {"WRONG_PASSWORD": 1})
+    report = _read(file, password="s3cr3t")
+    assert (report.read, report.pages_ok, report.rejected) == (1, 1, {})
+    assert [pointer.source_uri for pointer in noted_again(open_folder(file.textract)).values()] == [file.uri]
+    assert _read(file, password="s3cr3t").reused == 1
+    assert not any(b"s3cr3t" in stored for stored in _snapshot(file.textract).values())
