@@ -1,7 +1,7 @@
 """Textract's responses to blocks: here, in amazon-textract-textractor and in amazon-textract-response-parser.
 
 Run from the project's root: ``.venv/bin/python benchmarks/textract_blocks.py --data DIR``, where DIR holds recorded
-responses (``*.json``). They are replicated to documents of 80 and 800 pages; the peers are timed up to ``--peer-pages``
+responses (``*.json``). Their pages, over and over, make documents of 80 and 800 pages; the peers are timed up to ``--peer-pages``
 (textractor takes hours at 800). Then each response is spoilt in the ways services and networks spoil them, and who
 raises is counted.
 """
@@ -13,6 +13,7 @@ import json
 import sys
 import tempfile
 from collections import Counter
+from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,29 +25,40 @@ if TYPE_CHECKING:
 Response = dict[str, Any]
 PEERS: Final = ("amazon-textract-textractor==1.10.0", "amazon-textract-response-parser==1.0.3")
 READER: Final = Path(__file__).parent / "textract_reader.py"
-DENSE: Final = "textractor__test_detect_no_duplicate_words_form.png.json"
-"""890 blocks on a page: forms, tables and layout."""
 MOST: Final = 1_000
 """Blocks of one response of the service."""
 _FIELDS: Final = ("Text", "Confidence", "Relationships", "EntityTypes", "Query", "RowIndex", "ColumnIndex", "RowSpan")
 
 
-def write_replicated(response: Response, pages: int, path: Path) -> None:
-    """Write a document of many pages, each like the response's only one, in responses of a thousand blocks."""
-    text = json.dumps(response["Blocks"])
+def recorded_pages(folder: Path) -> list[str]:
+    """Return the blocks of every recorded page, as JSON."""
+    found = []
+    for path in sorted(folder.glob("t*.json")):
+        by_page: dict[int, list[Response]] = {}
+        for block in json.loads(path.read_text("utf-8")).get("Blocks") or ():
+            by_page.setdefault(block.get("Page") or 1, []).append(block)
+        found += [json.dumps(blocks) for _, blocks in sorted(by_page.items())]
+    return found
+
+
+def write_replicated(recorded: list[str], pages: int, path: Path) -> int:
+    """Write a document of the recorded pages over and over, in responses of a thousand blocks; return its blocks."""
     held: list[Response] = []
+    count = 0
     with path.open("w", encoding="utf-8") as stream:
-        for page in range(1, pages + 1):
+        for page, text in enumerate(islice(cycle(recorded), pages), 1):
             for block in json.loads(text):
                 block["Page"] = page
                 block["Id"] = f"{block['Id']}-{page}"
                 for relation in block.get("Relationships") or ():
                     relation["Ids"] = [f"{one}-{page}" for one in relation["Ids"] or ()]
                 held.append(block)
+                count += 1
             while len(held) >= MOST or (held and page == pages):
                 part = {"JobStatus": "SUCCEEDED", "DocumentMetadata": {"Pages": pages}, "Blocks": held[:MOST]}
                 stream.write(json.dumps(part) + "\n")
                 held = held[MOST:]
+    return count
 
 
 def a_page_missing(response: Response) -> Response:
@@ -97,21 +109,23 @@ def told(python: Path, name: str, times: int, paths: list[Path]) -> Iterator[Res
 
 def speed(options: argparse.Namespace, readers: dict[str, Path], folder: Path) -> None:
     """Print processor seconds by tool and number of pages."""
-    response = json.loads((options.data / DENSE).read_text("utf-8"))
+    recorded = recorded_pages(options.data)
+    blocks: dict[int, int] = {}
     found: dict[tuple[str, int], Response] = {}
-    for pages in sorted({20, *options.pages}):
+    for pages in sorted(options.pages):
         path = folder / f"{pages}.json"
-        write_replicated(response, pages, path)
+        blocks[pages] = write_replicated(recorded, pages, path)
         for name, python in readers.items():
             if name == "ours" or pages <= options.peer_pages:
                 (found[name, pages],) = told(python, name, options.times, [path])
+                print(f"{name}, {pages} pages: {_seconds(found[name, pages])}", file=sys.stderr, flush=True)
     print("| pages | blocks | " + " | ".join(readers) + " | textractor / ours |")
     print("|---" * (len(readers) + 3) + "|")
     for pages in sorted({pages for _, pages in found}):
         cells = [_seconds(found.get((name, pages))) for name in readers]
         peer = found.get(("textractor", pages))
         cells.append(f"{peer['seconds'] / found['ours', pages]['seconds']:.0f}x" if peer else "")
-        print(f"| {pages} | {pages * len(response['Blocks']):,} | " + " | ".join(cells) + " |")
+        print(f"| {pages} | {blocks[pages]:,} | " + " | ".join(cells) + " |")
 
 
 def _seconds(one: Response | None) -> str:
@@ -141,17 +155,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="folder of recorded responses")
     parser.add_argument("--peers", type=Path, help="environment of the peers; by default a new one each time")
-    parser.add_argument("--pages", type=int, nargs="*", default=[80, 800])
+    parser.add_argument("--pages", type=int, nargs="*", default=[20, 80, 800])
     parser.add_argument("--peer-pages", type=int, default=80, help="most pages for the peers (default 80)")
+    parser.add_argument("--readers", nargs="*", default=["ours", "textractor", "trp", "trp2"])
     parser.add_argument("--times", type=int, default=2, help="readings of which the fastest counts (default 2)")
+    parser.add_argument("--no-shapes", dest="shapes", action="store_false", help="time alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         peers = python_with(options.peers or folder / "peers", *PEERS)
-        readers = {"ours": Path(sys.executable), "textractor": peers, "trp": peers, "trp2": peers}
+        readers = {name: Path(sys.executable) if name == "ours" else peers for name in options.readers}
         if options.pages:
             speed(options, readers, folder)
-        shapes(options, readers, folder)
+        if options.shapes:
+            shapes(options, readers, folder)
 
 
 if __name__ == "__main__":

@@ -36,8 +36,10 @@ NO_TEXT_FOUND: Final = "NO_TEXT_FOUND"
 SERVICE: Final = "READ_BY_SERVICE"
 """The document was given to a service, which looks at the image of a page alone."""
 
-_HELD_BLOCKS: Final = 50_000
-"""Blocks of pages that may still grow; about a hundred megabytes as dicts, and more than fifty dense pages."""
+_HELD_BLOCKS: Final = 10_000
+"""Blocks of pages that may still grow; about twenty megabytes as dicts, ten dense pages or more."""
+_MOST_PAGES: Final = 100_000
+"""The service takes 3,000."""
 _HUMP: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
 
 
@@ -66,14 +68,13 @@ def pages_of(responses: Iterable[Response], origin: Origin) -> Iterator[PageRead
 
     :param responses: of one job, in the order of their tokens; a response that comes twice counts once.
     :param origin: what they are about.
-    :raises OcrError: when blocks of a page come after fifty thousand blocks of later pages, which Textract never does.
+    :raises OcrError: when blocks of a page come after ten thousand blocks of later pages, which Textract never does.
     """
     held = _Held()
     warned: dict[int, str] = {}
     expected, version, done = origin.pages, origin.engine_version, 0
     for response in responses:
-        metadata = response.get("DocumentMetadata") or {}
-        expected = max(expected, metadata.get("Pages") or 0)
+        expected = max(expected, page_count(response))
         version = version or model_version(response)
         _warn(response, warned)
         held.add(response.get("Blocks") or ())
@@ -84,6 +85,25 @@ def pages_of(responses: Iterable[Response], origin: Origin) -> Iterator[PageRead
             done = upto
     for number in range(done + 1, max(expected, max(held.pages, default=0)) + 1):
         yield _page(number, held.take(number), origin, version, warned)
+
+
+def page_count(response: Response) -> int:
+    """Return how many pages a response counts; 0 where it does not say.
+
+    :param response: of Textract, or of a stand-in: moto nests the number once more.
+    :raises OcrError: when it counts more pages than a document can have.
+    """
+    pages: Any = response.get("DocumentMetadata")
+    while isinstance(pages, Mapping):
+        pages = pages.get("Pages")
+    return _checked(pages if isinstance(pages, int) else 0)
+
+
+def _checked(page: int) -> int:
+    """Return a number of a page, which must be one a document can have: each becomes a row."""
+    if not 0 <= page <= _MOST_PAGES:
+        raise OcrError(f"the results speak of page {page}", legal=f"1 to {_MOST_PAGES}")
+    return page
 
 
 def model_version(response: Response) -> str:
@@ -127,7 +147,7 @@ class _Held:
         self.current = number
 
     def _page(self, number: int) -> Page:
-        if number <= self.taken:
+        if _checked(number) <= self.taken:
             raise OcrError(
                 f"a block of page {number} came after the pages up to {self.taken} were complete",
                 remedy="read the document's results again from their first token",

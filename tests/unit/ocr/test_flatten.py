@@ -176,6 +176,15 @@ def test_responses_without_blocks_give_the_pages_that_were_expected(response: Ra
     assert (read.result.status, read.result.reason) == ("failed", "PAGE_MISSING")
 
 
+def test_counts_of_stand_ins_are_understood_and_absurd_ones_refused() -> None:
+    """moto nests the count of pages; a count of millions would be as many rows."""
+    nested = {"DocumentMetadata": {"Pages": {"Pages": 2}}}
+    assert [read.result.reason for read in pages_of([nested], Origin(SHA))] == ["PAGE_MISSING"] * 2
+    for response in ({"DocumentMetadata": {"Pages": 2**31}}, {"Blocks": [_raw("p", "PAGE", Page=2**31)]}):
+        with pytest.raises(OcrError, match="2147483648"):
+            list(pages_of([response], Origin(SHA)))
+
+
 @pytest.mark.parametrize("degrees", [0, 90, 180, 270])
 def test_coordinates_are_those_of_the_upright_page(degrees: int) -> None:
     """A page scanned on its side gives the blocks of the upright one, and its turn."""
