@@ -1,9 +1,9 @@
 """Textract's responses to blocks: here, in amazon-textract-textractor and in amazon-textract-response-parser.
 
 Run from the project's root: ``.venv/bin/python benchmarks/textract_blocks.py --data DIR``, where DIR holds recorded
-responses (``*.json``). Their pages, over and over, make documents of 80 and 800 pages; the peers are timed up to ``--peer-pages``
-(textractor takes hours at 800). Then each response is spoilt in the ways services and networks spoil them, and who
-raises is counted.
+responses (``*.json``). Their pages, over and over, make documents of 80 and 800 pages; the peers are timed up to
+``--peer-pages`` (textractor takes hours at 800). Then each response is spoilt in the ways services and networks spoil
+them, and who raises is counted.
 """
 
 from __future__ import annotations

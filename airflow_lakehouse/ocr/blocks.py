@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 PAGE: Final = "PAGE"
@@ -135,6 +136,11 @@ class PageRead:
     blocks: tuple[Block, ...] = ()
 
 
+@lru_cache(maxsize=1024)
+def _ordinals(number: int) -> list[str]:
+    return [f"{ordinal:012x}" for ordinal in range(1, number + 1)]
+
+
 class BlockNames:
     """Identifiers of the blocks of one page.
 
@@ -165,7 +171,7 @@ class BlockNames:
         :param number: how many.
         """
         kind = self._kind(block_type)
-        return [f"{kind}{ordinal:012x}" for ordinal in range(1, number + 1)]
+        return [kind + ordinal for ordinal in _ordinals(number)]
 
     def _kind(self, block_type: str) -> str:
         text = hashlib.sha256((self._page + block_type).encode()).hexdigest()

@@ -76,15 +76,16 @@ class Page:
     blocks with relationships a second time), and then calls :meth:`relate`.
     """
 
-    __slots__ = ("by_id", "by_kind", "children", "key_of", "parents", "related")
+    __slots__ = ("by_id", "by_kind", "children", "key_of", "more", "parent", "related")
 
     def __init__(self) -> None:
         self.by_id: dict[str, Raw] = {}
         self.by_kind: dict[str, list[str]] = defaultdict(list)
         self.related: dict[str, list[str]] = defaultdict(list)
         self.children: dict[str, list[str]] = {}
-        self.parents: dict[str, list[str]] = {}
-        """The one a block belongs to most comes first: by the order in which they are looked at here."""
+        self.parent: dict[str, str] = {}
+        self.more: dict[str, list[str]] = defaultdict(list)
+        """Parents beside the one a block belongs to most, which is known first: by the order they are looked at in."""
         self.key_of: dict[str, str] = {}
 
     def relate(self) -> None:
@@ -95,7 +96,7 @@ class Page:
                     self._relate(name)
 
     def _relate(self, name: str) -> None:
-        by_id, parents = self.by_id, self.parents
+        by_id, parent, more = self.by_id, self.parent, self.more
         for relation in by_id[name]["Relationships"]:
             # A part of a result may name blocks that are in none of its parts.
             inside = [one for one in relation.get("Ids") or () if one in by_id and one != name]
@@ -106,10 +107,17 @@ class Page:
                 for one in inside:
                     self.key_of.setdefault(one, name)
             for one in inside:
-                if one not in parents:
-                    parents[one] = [name]
-                elif parents[one][-1] != name:
-                    parents[one].append(name)
+                if one not in parent:
+                    parent[one] = name
+                elif parent[one] != name and name not in more[one]:
+                    more[one].append(name)
+
+    def parents_of(self, name: str) -> list[str]:
+        """Return the blocks a block lies in or belongs to, the one it belongs to most first.
+
+        :param name: the block.
+        """
+        return [self.parent[name], *self.more.get(name, ())] if name in self.parent else []
 
     def kind_of(self, name: str) -> str:
         """Return the type of a block.
@@ -159,16 +167,19 @@ class _Writer:
     def plain(self, kind: str, names: Sequence[str]) -> list[Block]:
         """Return lines or words, in their order: most blocks of every page."""
         ids, number, place = self.ids, self.number, self._place
-        by_id, parents = self.page.by_id, self.page.parents
-        on_page, new = (self.page_id,), tuple.__new__
+        by_id, parent, more = self.page.by_id, self.page.parent, self.page.more
+        on_page: tuple[str, ...] = (self.page_id,)
+        new = tuple.__new__
         made = []
         for ordinal, name in enumerate(names, 1):
             get = by_id[name].get
             confidence = get("Confidence")
             if confidence.__class__ is not float or not 0 <= confidence <= 100:  # noqa: PLR2004 - per cent
                 confidence = _percent(confidence)
-            above = parents.get(name)
-            held = on_page if above is None else tuple([ids[parent] for parent in above])
+            above = parent.get(name)
+            held = on_page if above is None else (ids[above],)
+            if name in more:
+                held = (*held, *(ids[one] for one in more[name]))
             left, top, width, height, polygon = place(get("Geometry"))
             # Not through the class: it would take the arguments one by one, for each of a page's thousand blocks.
             values = (
@@ -182,14 +193,17 @@ class _Writer:
     def other(self, kind: str, names: Sequence[str]) -> list[Block]:
         """Return blocks of another type, in their order."""
         ids, number, place = self.ids, self.number, self._place
-        by_id, parents = self.page.by_id, self.page.parents
-        on_page, new = (self.page_id,), tuple.__new__
+        by_id, parent, more = self.page.by_id, self.page.parent, self.page.more
+        on_page: tuple[str, ...] = (self.page_id,)
+        new = tuple.__new__
         made = []
         for ordinal, name in enumerate(names, 1):
             get = by_id[name].get
             confidence = _percent(get("Confidence"))
-            above = parents.get(name)
-            held = on_page if above is None else tuple([ids[parent] for parent in above])
+            above = parent.get(name)
+            held = on_page if above is None else (ids[above],)
+            if name in more:
+                held = (*held, *(ids[one] for one in more[name]))
             left, top, width, height, polygon = place(get("Geometry"))
             text, selection, key, alias = self._form(name, kind)
             values = (
@@ -209,7 +223,7 @@ class _Writer:
         text, selection = page.said(name)
         holder = page.key_of.get(name)
         if kind == kinds.SELECTION_ELEMENT and holder is None:
-            holder = next((page.key_of[one] for one in page.parents.get(name, ()) if one in page.key_of), None)
+            holder = next((page.key_of[one] for one in page.parents_of(name) if one in page.key_of), None)
         if holder is None:
             return text, selection, None, None
         if page.kind_of(holder) == kinds.QUERY:
@@ -337,7 +351,7 @@ def _cells(page: Page, names: list[str]) -> list[str]:
     tables = {name: place for place, name in enumerate(page.by_kind.get(kinds.TABLE, ()))}
 
     def place(name: str) -> tuple[int, int, int]:
-        table = min((tables[parent] for parent in page.parents.get(name, ()) if parent in tables), default=len(tables))
+        table = min((tables[parent] for parent in page.parents_of(name) if parent in tables), default=len(tables))
         cell = page.by_id[name]
         return table, cell.get("RowIndex") or 0, cell.get("ColumnIndex") or 0
 

@@ -97,10 +97,11 @@ def _band(indices: list[int], boxes: Sequence[Box], gutter: float, depth: int) -
 
 def _side(box: Box, gutter: float) -> int:
     # A tenth of the line's height of slack: boxes of OCR are a little wider than the ink.
-    slack = 0.1 * box.height
-    if box.right <= gutter + slack:
+    left, top, right, bottom = box
+    slack = 0.1 * (bottom - top)
+    if right <= gutter + slack:
         return -1
-    return 1 if box.left >= gutter - slack else 0
+    return 1 if left >= gutter - slack else 0
 
 
 def _gutter(indices: list[int], boxes: Sequence[Box]) -> float | None:
@@ -146,16 +147,21 @@ def _valleys(crossings: list[int], start: int) -> list[tuple[int, int]]:
 
 
 def _are_columns(indices: list[int], boxes: Sequence[Box], gutter: float) -> bool:
-    sides: dict[int, list[Box]] = {-1: [], 0: [], 1: []}
+    sides: dict[int, list[Box]] = {-1: [], 1: []}
+    crossing, most = 0, _CROSSING * len(indices)
     for i in indices:
-        sides[_side(boxes[i], gutter)].append(boxes[i])
-        if len(sides[0]) > _CROSSING * len(indices):
+        side = _side(boxes[i], gutter)
+        if side:
+            sides[side].append(boxes[i])
+            continue
+        crossing += 1
+        if crossing > most:
             return False
     for side in (-1, 1):
         if len(sides[side]) < _COLUMN_LINES:
             return False
-        height = median(box.height for box in sides[side])
-        if height <= 0 or median(box.width for box in sides[side]) < _COLUMN_ASPECT * height:
+        height = median([bottom - top for _, top, _, bottom in sides[side]])
+        if height <= 0 or median([right - left for left, _, right, _ in sides[side]]) < _COLUMN_ASPECT * height:
             return False
     tops = [min(box.top for box in sides[side]) for side in (-1, 1)]
     bottoms = [max(box.bottom for box in sides[side]) for side in (-1, 1)]
