@@ -39,7 +39,7 @@ BEGIN: Final = "<!-- table: begin (benchmarks/spark_operators.py --write) -->"
 END: Final = "<!-- table: end -->"
 ROLE: Final = "arn:aws:iam::000000000000:role/job"
 SIDES: Final = ("emr_serverless", "glue")
-PATIENCE: Final = 45
+PATIENCE: Final = 90
 """Seconds after which a task that still waits is said to wait."""
 
 JOB: Final = """
@@ -167,7 +167,7 @@ def attempt(given: dict[str, Any], *, deferrable: bool, meanwhile: Callable[[Any
             task.execute(context(given))
         except TaskDeferred as deferred:
             threading.Thread(target=meanwhile, args=(deferred.trigger,), daemon=True).start()
-            event = asyncio.run(_fire(deferred.trigger))
+            event = _fire(deferred.trigger)
             # A worker of its own resumes the task, from the DAG file.
             getattr(operator(given, deferrable=True), deferred.method_name)(context(given), event)
     except TimeoutError:
@@ -177,9 +177,19 @@ def attempt(given: dict[str, Any], *, deferrable: bool, meanwhile: Callable[[Any
     return "succeeds"
 
 
-async def _fire(trigger: Any) -> Any:
-    async with asyncio.timeout(PATIENCE):
-        return (await anext(aiter(trigger.run()))).payload
+def _fire(trigger: Any) -> Any:
+    """Return the event of a trigger; one that waits for too long is left to itself, not cancelled."""
+    events: list[Any] = []
+
+    async def first() -> None:
+        events.append((await anext(aiter(trigger.run()))).payload)
+
+    thread = threading.Thread(target=asyncio.run, args=(first(),), daemon=True)
+    thread.start()
+    thread.join(PATIENCE)
+    if not events and thread.is_alive():
+        raise TimeoutError
+    return events[0] if events else None
 
 
 def killed_while_submitting(stage: Stage) -> str:
@@ -232,8 +242,8 @@ def vanished(stage: Stage) -> str:
 
 
 def throttled(stage: Stage) -> str:
-    """Refuse thirty requests."""
-    return _meanwhile(stage, lambda *_: stage.service.throttle(30))
+    """Refuse twelve requests in a row."""
+    return _meanwhile(stage, lambda *_: stage.service.throttle(12))
 
 
 def expired(stage: Stage) -> str:
@@ -277,7 +287,7 @@ SCENES: Final = {
     "deferred, job's code raises": raises,
     "deferred, driver's host lost": host_lost,
     "deferred, task killed": killed_deferred,
-    "deferred, throttled 30 times": throttled,
+    "deferred, 12 requests refused in a row": throttled,
     "deferred, credentials expire once": expired,
     "deferred, job vanishes": vanished,
 }

@@ -112,6 +112,13 @@ class FakeEmrServerless(FakeService):
         """
         self.runs[run_id].run.kill()
 
+    def forget(self) -> None:
+        """As :meth:`FakeService.forget`."""
+        self.runs.clear()
+        self._tokens.clear()
+        self.capacity = None
+        self.sessions = FakeSessions(self.application_id, engine_channel, self.seconds)
+
     def forget_tokens(self) -> None:
         """Forget the client tokens, as the service does after a while."""
         with self.lock:

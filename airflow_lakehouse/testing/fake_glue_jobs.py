@@ -62,6 +62,12 @@ class FakeGlueJobs(FakeService):
         """
         self.runs.pop(run_id)[0].join()
 
+    def forget(self) -> None:
+        """As :meth:`FakeService.forget`."""
+        self.jobs.clear()
+        self.runs.clear()
+        self._events.clear()
+
     def lose_driver(self, run_id: str) -> None:
         """Take away the host a run's driver is on.
 

@@ -125,6 +125,18 @@ class FakeService:
         """End every job."""
         raise NotImplementedError
 
+    def reset(self) -> None:
+        """End every job and forget everything, as if the service had just been started."""
+        self.close()
+        with self.lock:
+            self._faults.clear()
+            self.requests.clear()
+            self.forget()
+
+    def forget(self) -> None:
+        """Forget the jobs."""
+        raise NotImplementedError
+
     def befalls(self, operation: str) -> Fault | None:
         """Return the fault of a request, and count the request.
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _FIRST_WAIT: Final = 0.25
-_LONGEST_WAIT: Final = 15.0
+_LONGEST_WAIT: Final = 5.0
 _CLIENT_SECONDS: Final = 900
 """How long a client is used: an edited connection counts after that, also in a triggerer that runs for weeks."""
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
     from airflow_lakehouse.hooks.spark import JobHandle, JobStatus, SparkRunner
 
+_led: dict[str, str] = {}
+"""Where the clients there are lead to."""
 TINY_JOB = Path(__file__).with_name("tiny_job.py")
 ROLE = "arn:aws:iam::000000000000:role/job"
 
@@ -109,23 +111,26 @@ def local(request: pytest.FixtureRequest, folder: Path) -> Iterator[World]:
 @contextmanager
 def emr_serverless(request: pytest.FixtureRequest, folder: Path) -> Iterator[World]:
     """Jobs on the fake EMR Serverless."""
-    s3 = request.getfixturevalue("s3_server")
-    with fake_emr_serverless(s3, folder / "emr", plain_python) as service, pytest.MonkeyPatch.context() as patch:
-        scripts = lead(patch, {"S3": s3, "EMR_SERVERLESS": service.endpoint})
+    service = request.getfixturevalue("emr_service")
+    with pytest.MonkeyPatch.context() as patch:
+        scripts = lead(patch, {"S3": service.s3_endpoint, "EMR_SERVERLESS": service.endpoint})
         runner = EmrServerlessRunner(
             service.application_id, ROLE, scripts, region="us-east-1", entry_point=f"{scripts}/tiny.py"
         )
         yield World(runner, arguments(folder), lambda handle: service.vanish(handle.job_id), service)
+        service.reset()
 
 
 @contextmanager
 def glue(request: pytest.FixtureRequest, folder: Path) -> Iterator[World]:
     """Jobs on the fake Glue."""
-    s3 = request.getfixturevalue("s3_server")
-    with fake_glue_jobs(s3, folder / "glue", plain_python) as service, pytest.MonkeyPatch.context() as patch:
-        scripts = lead(patch, {"S3": s3, "GLUE": service.endpoint, "CLOUDWATCH_LOGS": service.endpoint})
+    service = request.getfixturevalue("glue_service")
+    with pytest.MonkeyPatch.context() as patch:
+        endpoints = {"S3": service.s3_endpoint, "GLUE": service.endpoint, "CLOUDWATCH_LOGS": service.endpoint}
+        scripts = lead(patch, endpoints)
         runner = GlueRunner(scripts, role_arn=ROLE, region="us-east-1", entry_point=f"{scripts}/tiny.py")
         yield World(runner, arguments(folder), lambda handle: service.vanish(handle.job_id), service)
+        service.reset()
 
 
 SUBMIT = """#!/bin/sh
@@ -168,12 +173,30 @@ def lead(patch: pytest.MonkeyPatch, endpoints: dict[str, str]) -> str:
     named = {f"AWS_ENDPOINT_URL_{service}": endpoint for service, endpoint in endpoints.items()}
     for name, value in {**CREDENTIALS, **named, "AIRFLOW_CONN_AWS_DEFAULT": "aws://"}.items():
         patch.setenv(name, value)
-    forget_clients()
+    # To make clients takes longer than most of these tests, and they keep to the addresses they were made with.
+    if _led != endpoints:
+        _led.clear()
+        _led.update(endpoints)
+        forget_clients()
     bucket = f"scripts-{uuid.uuid4().hex[:12]}"
     client = boto3.client("s3")
     client.create_bucket(Bucket=bucket)
     client.put_object(Bucket=bucket, Key="lake/tiny.py", Body=TINY_JOB.read_bytes())
     return f"s3://{bucket}/lake"
+
+
+@pytest.fixture(scope="session")
+def emr_service(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeEmrServerless]:
+    """The fake EMR Serverless of all tests here; each leaves it as it was."""
+    with fake_emr_serverless(s3_server, tmp_path_factory.mktemp("emr"), plain_python) as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+def glue_service(s3_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FakeGlueJobs]:
+    """The fake Glue of all tests here; each leaves it as it was."""
+    with fake_glue_jobs(s3_server, tmp_path_factory.mktemp("glue"), plain_python) as service:
+        yield service
 
 
 WORLDS: dict[str, Callable[[pytest.FixtureRequest, Path], AbstractContextManager[World]]] = {

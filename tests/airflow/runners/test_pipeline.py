@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from airflow_lakehouse.hooks.spark import SparkRunner
     from airflow_lakehouse.testing.fake_emr_serverless import FakeEmrServerless
     from airflow_lakehouse.testing.fake_glue_jobs import FakeGlueJobs
+    from tests.airflow.runners.conftest import World
 
-pytestmark = pytest.mark.spark
 DROPIN = Path(__file__).parents[3] / "plugins" / "csv_dropin.py"
 PATIENT = '{"resourceType": "Patient", "id": "p1", "meta": {"lastUpdated": "2026-01-15T10:00:00Z"}, "gender": "female"}'
 
@@ -53,6 +54,22 @@ def _load(profile: Profile, runner: SparkRunner) -> None:
     assert runner.follow_logs(handle, 0)[0]
 
 
+@pytest.mark.parametrize("world", ["emr_serverless", "glue"], indirect=True)
+def test_a_job_says_through_s3_what_was_wrong(world: World, tmp_path: Path) -> None:
+    """The real script and job out of the bundle, where they end before they need Spark: the drop is empty."""
+    (tmp_path / "raw").mkdir()
+    runner: SparkRunner = replace(world.runner, entry_point="")  # type: ignore[type-var]
+    profile = Profile(str(tmp_path / "warehouse"), raw=str(tmp_path / "raw"), parsers=(str(DROPIN),))
+    handle = runner.submit("raw_to_bronze", {"profile": profile.as_dict(), "run_id": "run-1"}, "cd" * 32)
+    until(lambda: not runner.status(handle).is_active, 60)
+    status = runner.status(handle)
+    assert (status.state, status.error_type) == (JobState.FAILED, "InputError"), status
+    assert str(tmp_path / "raw") in status.reason
+    lines, _ = runner.follow_logs(handle, 0)
+    assert any("InputError" in line for line in lines)
+
+
+@pytest.mark.spark
 def test_bronze_is_loaded_on_emr_serverless(
     fake_emr_serverless: FakeEmrServerless, s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,6 +82,7 @@ def test_bronze_is_loaded_on_emr_serverless(
     _load(profile, runner)
 
 
+@pytest.mark.spark
 @pytest.mark.thorough
 def test_bronze_is_loaded_on_glue(
     fake_glue_jobs: FakeGlueJobs, s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
