@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 
 from airflow_lakehouse.spark import jars, sockets
@@ -51,7 +52,7 @@ class Cluster:
             **os.environ,
             "SPARK_HOME": str(jars.spark_home()),
             "SPARK_LOCAL_IP": ADDRESS,
-            "SPARK_NO_DAEMONIZE": "1",
+            "SPARK_DAEMON_MEMORY": "256m",
             "PYSPARK_PYTHON": sys.executable,
             "JAVA_HOME": str(Path(find_java()).resolve().parents[1]),
             **environment,
@@ -86,12 +87,12 @@ class Cluster:
     def kill_worker(self, name: str) -> None:
         """Kill a worker and its executors with SIGKILL, as a machine that goes down."""
         worker = self.processes.pop(name)
-        children = subprocess.run(["pgrep", "-P", str(worker.pid)], capture_output=True, text=True, check=False)
+        children = psutil.Process(worker.pid).children(recursive=True)
         worker.kill()
         worker.wait()
-        for child in children.stdout.split():
-            # Started by that worker alone: its own numbers, read before it was gone.
-            os.kill(int(child), 9)
+        for child in children:
+            with suppress(psutil.NoSuchProcess):
+                child.kill()
 
     def stop(self) -> None:
         """Stop what was started here, and nothing else."""
@@ -143,8 +144,6 @@ def connect_server(cluster: Cluster) -> Iterator[str]:
         "spark.sql.extensions": EXTENSIONS,
         "spark.connect.grpc.binding.address": ADDRESS,
         "spark.connect.grpc.binding.port": str(port),
-        "spark.driver.host": ADDRESS,
-        "spark.driver.memory": "700m",
     }
     options = [part for name, value in conf.items() for part in ("--conf", f"{name}={value}")]
     cluster.start(
@@ -162,6 +161,8 @@ def connect_server(cluster: Cluster) -> Iterator[str]:
 CONF = {
     "spark.executor.memory": "512m",
     "spark.executor.cores": "1",
+    "spark.pyspark.python": sys.executable,
+    "spark.driver.memory": "700m",
     "spark.sql.shuffle.partitions": "2",
     "spark.driver.bindAddress": ADDRESS,
     "spark.driver.host": ADDRESS,

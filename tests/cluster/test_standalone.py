@@ -57,6 +57,17 @@ def slow_square(spark: Any, rows: int, parts: int, seconds: float, marks: str) -
     return {"rows": spark.table("gold.squares").count()}
 
 
+def test_a_job_runs_on_the_workers(cluster: Cluster, tmp_path: Path) -> None:
+    """Through spark-submit: the driver here, the rows on the cluster, the table in the lakehouse."""
+    runner = _submit(tmp_path, cluster)
+    given = {"rows": 4, "parts": 2, "seconds": 0.1, "marks": str(tmp_path)}
+    code = shipped_code.with_arguments(shipped_code.ship(slow_square), [], given)
+    result = _ended(runner, runner.submit("user_code", {**_given(tmp_path), "code": code}, "01" * 16))
+    assert result["values"] == {"rows": 4}
+    assert any(cluster.executors(worker) for worker in ("worker1", "worker2"))
+
+
+@pytest.mark.thorough
 def test_bronze_through_spark_submit_and_silver_through_connect(
     cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
