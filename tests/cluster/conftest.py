@@ -168,9 +168,6 @@ CONF = {
     "spark.driver.host": ADDRESS,
     "spark.ui.enabled": "false",
     "spark.log.level": "WARN",
-    # A worker that dies is known at once, not after two minutes of heartbeats.
-    "spark.network.timeout": "20s",
-    "spark.executor.heartbeatInterval": "2s",
 }
 
 
