@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
 from airflow_lakehouse.exceptions import JobError, LakehouseError, SourceReadError
 from airflow_lakehouse.spark.conflicts import is_conflict
-from airflow_lakehouse.spark.connect_server import state_dir
+from airflow_lakehouse.spark.connect_server import is_elsewhere, state_dir
+from airflow_lakehouse.spark.engine import CLUSTER_VARIABLE
 
 _TOLD: Final = (
     (
@@ -30,7 +32,7 @@ def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
     :param job: name of the job.
     :param error: what was raised.
     """
-    log = state_dir() / "engine.log"
+    log = _log()
     return known_error(job, error) or JobError(
         f"{job} failed with {kind_of(error)}", remedy=f"read {log}; the run can be started again as it was"
     )
@@ -49,7 +51,7 @@ def known_error(job: str, error: BaseException) -> LakehouseError | None:
         return error
     text = str(error)
     kind = kind_of(error)
-    log = state_dir() / "engine.log"
+    log = _log()
     if is_conflict(error):
         return JobError(
             f"{job}: another run committed to the same partition first, or the catalog did not answer ({kind})",
@@ -76,3 +78,10 @@ def kind_of(error: BaseException) -> str:
     condition = getattr(error, "getCondition", None) or getattr(error, "getErrorClass", None)
     found = condition() if callable(condition) else None
     return f"{type(error).__name__}{f' {found}' if found else ''}"
+
+
+def _log() -> str:
+    """Return which log says more: a cluster's driver and a server of somebody else's have their own."""
+    if os.environ.get(CLUSTER_VARIABLE):
+        return "the driver's log"
+    return "the log of the Spark Connect server" if is_elsewhere() else str(state_dir() / "engine.log")

@@ -44,3 +44,13 @@ def test_a_value_that_cannot_be_stored_costs_its_row_alone() -> None:
     (batch,) = _batches(0, iter([*rows, Rejected(4, "X")]))
     found = [(row["position"], row["payload"], row["reason"]) for row in batch.to_pylist()]
     assert found == [(1, '{"a": "AQ=="}', None), (2, None, PARSER_FAILED), (3, '{"a": 1}', None), (4, None, "X")]
+
+
+@pytest.mark.parametrize(
+    ("variable", "log"),
+    [("LAKEHOUSE_ON_CLUSTER", "the driver's log"), ("LAKEHOUSE_SPARK_REMOTE", "Spark Connect server")],
+)
+def test_the_log_that_is_named_is_where_the_job_ran(monkeypatch: pytest.MonkeyPatch, variable: str, log: str) -> None:
+    """A cluster, or a server of somebody else's, does not write to this machine's engine.log."""
+    monkeypatch.setenv(variable, "1")
+    assert log in str(as_lakehouse_error("raw_to_bronze", KeyError("x")))
