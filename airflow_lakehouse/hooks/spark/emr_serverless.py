@@ -17,6 +17,7 @@ from airflow_lakehouse.hooks.spark.aws import Aws, code_of
 from airflow_lakehouse.hooks.spark.base import JobHandle, JobState, JobStatus
 from airflow_lakehouse.hooks.spark.job_files import JobFiles, S3Folder
 from airflow_lakehouse.hooks.spark.log_lines import failure, own_lines
+from airflow_lakehouse.spark.aws_retries import ATTEMPTS, ATTEMPTS_VARIABLE
 from airflow_lakehouse.spark.session import EXTENSIONS
 
 if TYPE_CHECKING:
@@ -266,6 +267,9 @@ class EmrServerlessRunner:
     def _conf(self) -> dict[str, str]:
         """Return the Spark settings of a run; as the service's guide has them for Iceberg and for Python libraries."""
         conf = {"spark.jars": self.iceberg_jar, "spark.sql.extensions": EXTENSIONS}
+        # Not what the worker's own environment says: every attempt at a start must ask for the same.
+        tries = (ATTEMPTS_VARIABLE, str(ATTEMPTS))
+        conf |= {f"{where}.{tries[0]}": tries[1] for where in ("spark.emr-serverless.driverEnv", "spark.executorEnv")}
         if self.python_archive:
             python = "./environment/bin/python"
             conf |= {

@@ -218,6 +218,7 @@ def test_nothing_iceberg_is_downloaded(emr: World, glued: World) -> None:
     emr.submit()
     parameters = next(iter(emr.service.runs.values())).request["jobDriver"]["sparkSubmit"]["sparkSubmitParameters"]
     assert "spark.jars=/usr/share/aws/iceberg/lib/" in parameters
+    assert "spark.emr-serverless.driverEnv.AWS_MAX_ATTEMPTS=10" in parameters
     glued.submit()
     given = next(iter(glued.service.runs.values()))[1]["Arguments"]
     assert given["--datalake-formats"] == "iceberg"
