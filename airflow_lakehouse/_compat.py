@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         conf,
         task,
     )
-    from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
     from airflow.sdk.definitions.context import Context
     from airflow.sdk.exceptions import (
         AirflowException,
@@ -53,12 +52,10 @@ else:
             PokeReturnValue,
             task,
         )
-        from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
     except ImportError:  # Airflow 2.11
         from airflow import DAG
         from airflow.datasets import Dataset as Asset
         from airflow.decorators import task
-        from airflow.decorators.base import DecoratedOperator, TaskDecorator, task_decorator_factory
         from airflow.hooks.base import BaseHook
         from airflow.models import BaseOperator, Connection
         from airflow.models.baseoperatorlink import BaseOperatorLink
@@ -117,10 +114,8 @@ __all__ = [
     "BaseTrigger",
     "Connection",
     "Context",
-    "DecoratedOperator",
     "Param",
     "PokeReturnValue",
-    "TaskDecorator",
     "TaskDeferralError",
     "TaskDeferralTimeout",
     "TaskDeferred",
@@ -132,7 +127,6 @@ __all__ = [
     "make_event",
     "read_xcom",
     "task",
-    "task_decorator_factory",
     "task_store",
 ]
 

@@ -31,6 +31,7 @@ COMMANDS: Final = {
     "doctor": "check Java, jars, packages and the engine",
     "fetch-jars": "fetch the jars the local engine needs",
     "dbt-env": "build the environment dbt runs in",
+    "fake-textract": "run an Amazon Textract on this machine, to try pipelines and their failures with",
     "docs": "write the generated reference pages, or check that they are current",
 }
 """Subcommands and what they do, in the order of the help."""
