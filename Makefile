@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 BIN := .venv/bin
-.PHONY: help setup demo test test-unit thorough schedules check check-lite fix up docs clean lock wheel
+.PHONY: help setup demo test test-unit test-compat thorough schedules check check-lite fix up docs clean lock wheel
 
 help: ## Show this help
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,9 @@ test: setup ## Run every test that needs no cloud account
 
 test-unit: setup ## Run the tests that need neither Spark nor Airflow's database
 	@$(BIN)/python -m pytest tests/unit tests/contract
+
+test-compat: setup ## Install the wheel into Airflow 2.11 to 3.x as MWAA pins them, and test it there; AIRFLOW=2.11.2 takes one
+	@$(BIN)/python tools/compat.py $(AIRFLOW)
 
 thorough: setup ## Run the tests that take too long for every day: storms on Glue and S3, versitygw
 	@$(BIN)/python -m pytest -m thorough

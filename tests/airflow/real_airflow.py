@@ -1,0 +1,116 @@
+"""A whole Airflow in a folder, of the environment the tests run in: scheduler, triggerer and what else it has."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from airflow_lakehouse.spark.sockets import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PATIENCE = 240
+
+
+class RealAirflow:
+    """An Airflow that runs.
+
+    :param home: its folder.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.log = home / "standalone.log"
+
+    def rows(self, question: str, *values: Any) -> list[Any]:
+        """Ask its database; nothing, while there is none yet."""
+        try:
+            with closing(sqlite3.connect(f"file:{self.home}/airflow.db?mode=ro", uri=True, timeout=30)) as database:
+                return database.execute(question, values).fetchall()
+        except sqlite3.OperationalError:
+            return []
+
+    def wait_for(self, wanted: tuple[Any, ...], question: str, *values: Any) -> None:
+        """Wait for an answer of the database; fail with what there is, and with the log."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            if wanted in self.rows(question, *values):
+                return
+            time.sleep(0.3)
+        tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-60:])
+        raise AssertionError(f"no {wanted} of {question}: {self.rows(question, *values)}\n{tail}")
+
+    def wait_for_task(self, task: str, state: str) -> None:
+        """Wait until a task is in a state."""
+        self.wait_for((state,), "select state from task_instance where task_id = ?", task)
+
+    def wait_for_run(self, dag: str, state: str) -> None:
+        """Wait until a run of a DAG is in a state."""
+        self.wait_for((state,), "select state from dag_run where dag_id = ?", dag)
+
+    def run(self, *command: str) -> str:
+        """Run an ``airflow`` command in it."""
+        program = [sys.executable, "-m", "airflow", *command]
+        done = subprocess.run(program, env=environ(self.home), capture_output=True, text=True, check=False, timeout=180)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+def environ(home: Path, port: int | None = None) -> dict[str, str]:
+    """Return the variables of every process of it."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW_", "_AIRFLOW"))}
+    own = {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__DAGS_FOLDER": str(home / "dags"),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__CORE__DAGS_ARE_PAUSED_AT_CREATION": "False",
+        "AIRFLOW__CORE__UNIT_TEST_MODE": "False",
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home}/airflow.db",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+        "AIRFLOW__SCHEDULER__DAG_DIR_LIST_INTERVAL": "5",
+        "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "5",
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "PYTHONWARNINGS": "ignore",
+    }
+    if port is not None:
+        ports = {"AIRFLOW__WEBSERVER__WEB_SERVER_PORT": port, "AIRFLOW__API__PORT": port}
+        ports |= {f"AIRFLOW__LOGGING__{name}_LOG_SERVER_PORT": free_port() for name in ("WORKER", "TRIGGER")}
+        own |= {name: str(value) for name, value in ports.items()}
+        own |= {f"AIRFLOW__{name}_HOST": "127.0.0.1" for name in ("API_", "WEBSERVER__WEB_SERVER")}
+        # With several, uvicorn kills those that do not answer within five seconds: on a busy machine, all of them.
+        own |= {"AIRFLOW__API__WORKERS": "1", "AIRFLOW__WEBSERVER__WORKERS": "1"}
+        own["AIRFLOW__CORE__EXECUTION_API_SERVER_URL"] = f"http://127.0.0.1:{port}/execution/"
+    return {**kept, **own}
+
+
+@contextmanager
+def real_airflow(home: Path, **variables: str) -> Iterator[RealAirflow]:
+    """Run ``airflow standalone`` on DAG files in ``<home>/dags``; all it started ends with the block."""
+    airflow = RealAirflow(home)
+    with airflow.log.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "airflow", "standalone"],
+            env={**environ(home, free_port()), **variables},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield airflow
+        finally:
+            # Its children are of its group, and what they start; none outlives the test.
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                try:
+                    os.killpg(process.pid, number)
+                    process.wait(15)
+                except (ProcessLookupError, subprocess.TimeoutExpired):
+                    continue
