@@ -39,7 +39,6 @@ def get_provider_info() -> dict[str, Any]:
         "integrations": [{"integration-name": _INTEGRATION, "tags": ["apache", "aws", "software"]}],
         "operators": [
             _modules(
-                "operators.decorator",
                 "operators.documents",
                 "operators.iceberg_spark",
                 "operators.maintenance",
@@ -61,7 +60,7 @@ def get_provider_info() -> dict[str, Any]:
             )
         ],
         "task-decorators": [
-            {"name": "iceberg_spark", "class-name": "airflow_lakehouse.operators.decorator.iceberg_spark_task"},
+            {"name": "iceberg_spark", "class-name": "airflow_lakehouse.decorators.iceberg_spark.iceberg_spark_task"},
             {"name": "textract", "class-name": "airflow_lakehouse.decorators.textract.textract_task"},
         ],
         "extra-links": [

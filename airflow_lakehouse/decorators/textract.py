@@ -12,20 +12,14 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_lakehouse.decorators.base import DecoratedOperator, task_decorator_factory
 from airflow_lakehouse.operators.textract import TextractOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from airflow.sdk.bases.decorator import DecoratedOperator, TaskDecorator, task_decorator_factory
-
     from airflow_lakehouse._compat import Context
-else:
-    # Not in _compat: it takes a third of a second, which only DAGs with decorators shall pay.
-    try:
-        from airflow.sdk.bases.decorator import DecoratedOperator, task_decorator_factory
-    except ImportError:  # Airflow 2.11
-        from airflow.decorators.base import DecoratedOperator, task_decorator_factory
+    from airflow_lakehouse.decorators.base import TaskDecorator
 
 
 class TextractDecoratedOperator(DecoratedOperator, TextractOperator):

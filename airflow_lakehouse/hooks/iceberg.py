@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow_lakehouse._compat import AirflowNotFoundException, BaseHook
 from airflow_lakehouse.exceptions import ConfigurationError
-from airflow_lakehouse.hooks.lakehouse import LakehouseHook
+from airflow_lakehouse.hooks.profile import CONN_TYPE, read_profile
 from airflow_lakehouse.profile import CATALOG_NAME
 
 if TYPE_CHECKING:
@@ -83,8 +83,8 @@ def open_catalog(conn_id: str, aws_conn_id: str | None = None) -> Catalog | None
     connection = _connection(conn_id)
     extra = dict(connection.extra_dejson)
     aws = aws_conn_id or extra.pop("aws_conn_id", None)
-    if connection.conn_type == LakehouseHook.conn_type:
-        return _of_profile(LakehouseHook(conn_id), aws)
+    if connection.conn_type == CONN_TYPE:
+        return _of_profile(conn_id, aws)
     name = str(extra.pop("catalog_name", CATALOG_NAME))
     if connection.conn_type == "aws":
         # Its extra is of boto3's settings; none of them is the catalog's.
@@ -148,10 +148,10 @@ def _sorted(properties: dict[str, str]) -> tuple[tuple[str, str], ...]:
     return tuple(sorted(properties.items()))
 
 
-def _of_profile(hook: LakehouseHook, aws_conn_id: str | None) -> Catalog | None:
+def _of_profile(conn_id: str, aws_conn_id: str | None) -> Catalog | None:
     from airflow_lakehouse.spark.catalog import load_pyiceberg, pyiceberg_properties
 
-    profile = hook.get_profile()
+    profile = read_profile(conn_id)
     if profile.catalog == "sqlite":
         # Its file may be another one under the same name by the next look, so it is not kept open.
         return load_pyiceberg(profile) if profile.catalog_file.is_file() else None
@@ -181,7 +181,7 @@ def _address(connection: Connection, kind: str | None) -> dict[str, str]:
         return {"type": "rest", "uri": uri, **_secret(connection, uri)}
     raise ConfigurationError(
         f"connection {connection.conn_id!r} is of type {connection.conn_type!r}, which names no Iceberg catalog",
-        legal=", ".join((str(LakehouseHook.conn_type), "aws", *_REST, *_SQL)),
+        legal=", ".join((CONN_TYPE, "aws", *_REST, *_SQL)),
     )
 
 

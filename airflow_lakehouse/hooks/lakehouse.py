@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_lakehouse._compat import AirflowNotFoundException, BaseHook
-from airflow_lakehouse.exceptions import ConfigurationError, LakehouseError
+from airflow_lakehouse._compat import BaseHook
+from airflow_lakehouse.exceptions import LakehouseError
+from airflow_lakehouse.hooks.profile import CONN_TYPE, DEFAULT_CONN_ID, read_profile
 from airflow_lakehouse.hooks.spark import runner_of
-from airflow_lakehouse.profile import RUNNERS, Profile
+from airflow_lakehouse.profile import RUNNERS
 from airflow_lakehouse.provider_info import HIDDEN_FIELDS, connection_fields
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
-DEFAULT_CONN_ID = "lakehouse"
+    from airflow_lakehouse.profile import Profile
+
 LOCAL: Final = RUNNERS[0]
-_OBJECTS: Final = {
-    "catalog_properties": '{"s3.endpoint": "https://..."}',
-    "textract_options": '{"features": ["TABLES"]}',
-    "runner_options": '{"application_id": "00f1..."}',
-}
-"""Fields that are objects, with an example of each; the form of the connection gives them as text."""
-AWS_FIELD = "aws_conn_id"
-"""Field of the extra that is Airflow's own: jobs get their AWS credentials where they run."""
 
 
 class LakehouseHook(BaseHook):
@@ -34,14 +27,15 @@ class LakehouseHook(BaseHook):
     object), ``scripts``, ``ocr``, ``textract``, ``region``, ``parsers`` (a list, or paths with commas between),
     ``deidentify``, ``deidentify_key``, ``textract_options`` and ``catalog_properties`` (objects). They are the
     fields of :class:`~airflow_lakehouse.profile.Profile`; besides them
-    :data:`AWS_FIELD` names the AWS connection that reaches a Glue catalog and S3 from Airflow.
+    :data:`~airflow_lakehouse.hooks.profile.AWS_FIELD` names the AWS connection that reaches a Glue catalog and S3 from
+    Airflow.
 
     :param lakehouse_conn_id: id of the connection.
     """
 
     conn_name_attr = "lakehouse_conn_id"
     default_conn_name = DEFAULT_CONN_ID
-    conn_type = "lakehouse"
+    conn_type = CONN_TYPE
     hook_name = "Lakehouse"
 
     def __init__(self, lakehouse_conn_id: str = DEFAULT_CONN_ID, **kwargs: Any) -> None:
@@ -69,30 +63,14 @@ class LakehouseHook(BaseHook):
 
         :raises ConfigurationError: when there is no such connection, or a field is unknown, missing or not legal.
         """
-        try:
-            extra = dict(self.get_connection(self.lakehouse_conn_id).extra_dejson)
-        except AirflowNotFoundException as error:
-            raise ConfigurationError(
-                f"there is no connection {self.lakehouse_conn_id!r}",
-                remedy=f"airflow connections add {self.lakehouse_conn_id} --conn-type lakehouse "
-                """--conn-extra '{"warehouse": "...", "raw": "..."}'""",
-            ) from error
-        extra.pop(AWS_FIELD, None)
-        try:
-            return Profile.from_dict(_typed(extra))
-        except ConfigurationError as error:
-            raise ConfigurationError(
-                f"connection {self.lakehouse_conn_id!r}: {error.message}",
-                legal=error.legal,
-                remedy=error.remedy or "mend the connection's extra",
-            ) from error
+        return read_profile(self.lakehouse_conn_id)
 
     def get_catalog(self) -> Catalog:
         """Open the Iceberg catalog with PyIceberg.
 
         :raises ConfigurationError: when there is none yet; the first run makes a local one.
         """
-        # Imported when used: the module imports this one.
+        # Imported when used: this pulls pyarrow in, which a DAG parse must not pay for.
         from airflow_lakehouse.hooks.iceberg import open_catalog
         from airflow_lakehouse.spark.catalog import load_pyiceberg
 
@@ -122,18 +100,3 @@ class LakehouseHook(BaseHook):
         except LakehouseError as error:
             return False, f"{found}; but {error}"
         return is_well, f"{found}; {said.rstrip('.')}."
-
-
-def _typed(extra: dict[str, Any]) -> dict[str, Any]:
-    """Turn what the connection form gives as text into lists and objects."""
-    parsers = extra.get("parsers")
-    if isinstance(parsers, str):
-        extra["parsers"] = [path.strip() for path in parsers.split(",") if path.strip()]
-    for name, example in _OBJECTS.items():
-        given = extra.get(name)
-        if isinstance(given, str) and given.strip():
-            try:
-                extra[name] = json.loads(given)
-            except ValueError as error:
-                raise ConfigurationError(f"{name} is not a JSON object", legal=f"such as {example}") from error
-    return extra

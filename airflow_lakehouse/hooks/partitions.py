@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from airflow_lakehouse import tables
 from airflow_lakehouse.exceptions import ConfigurationError, TableNotFoundError
 from airflow_lakehouse.hooks.iceberg import read_catalog
-from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID
 from airflow_lakehouse.hooks.looking import Finding, Look
+from airflow_lakehouse.hooks.profile import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.hooks.iceberg import read_catalog
-from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID
 from airflow_lakehouse.hooks.looking import MILLISECONDS, NOTHING, Finding, Look, iso, milliseconds
 from airflow_lakehouse.hooks.partitions import identifier_of, live_rows
+from airflow_lakehouse.hooks.profile import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

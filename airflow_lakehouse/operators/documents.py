@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse._compat import BaseHook
 from airflow_lakehouse.hooks.edge import airflow_errors
-from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
+from airflow_lakehouse.hooks.lakehouse import LakehouseHook
+from airflow_lakehouse.hooks.profile import DEFAULT_CONN_ID
 from airflow_lakehouse.ocr.engine import TEXTRACT
 from airflow_lakehouse.operators.textract_batch import BatchOperator, aws_arguments, batch_id_of, split_options
 

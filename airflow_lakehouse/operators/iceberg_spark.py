@@ -19,7 +19,8 @@ from airflow_lakehouse.assets import job_assets, table_of
 from airflow_lakehouse.days import Days
 from airflow_lakehouse.exceptions import ConfigurationError, JobTimeoutError, LakehouseError
 from airflow_lakehouse.hooks.edge import airflow_errors
-from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
+from airflow_lakehouse.hooks.lakehouse import LakehouseHook
+from airflow_lakehouse.hooks.profile import DEFAULT_CONN_ID
 from airflow_lakehouse.hooks.spark import JobHandle, JobState, JobStatus, runner_of
 from airflow_lakehouse.hooks.spark.patience import Patience
 from airflow_lakehouse.links import LINKS, named_links, push_links

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse._compat import BaseOperator
 from airflow_lakehouse.hooks.edge import airflow_errors
-from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
+from airflow_lakehouse.hooks.lakehouse import LakehouseHook
+from airflow_lakehouse.hooks.profile import DEFAULT_CONN_ID
 from airflow_lakehouse.ocr.reviews import APPROVED, REJECTED, REREAD
 
 if TYPE_CHECKING:

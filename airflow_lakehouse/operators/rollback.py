@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse._compat import BaseOperator
 from airflow_lakehouse.hooks.edge import airflow_errors
-from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
+from airflow_lakehouse.hooks.lakehouse import LakehouseHook
+from airflow_lakehouse.hooks.profile import DEFAULT_CONN_ID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.hooks.edge import airflow_errors
-from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
+from airflow_lakehouse.hooks.lakehouse import LakehouseHook
+from airflow_lakehouse.hooks.profile import DEFAULT_CONN_ID
 from airflow_lakehouse.operators.textract_batch import BatchOperator, aws_arguments, batch_id_of, split_options
 
 if TYPE_CHECKING:

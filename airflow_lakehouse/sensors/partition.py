@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID
+from airflow_lakehouse.hooks.profile import DEFAULT_CONN_ID
 from airflow_lakehouse.sensors.base import FindingSensor
 from airflow_lakehouse.triggers.partition import IcebergPartitionTrigger
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from airflow_lakehouse.exceptions import ConfigurationError
-from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID, LakehouseHook
+from airflow_lakehouse.hooks.lakehouse import LakehouseHook
+from airflow_lakehouse.hooks.profile import DEFAULT_CONN_ID
 from airflow_lakehouse.hooks.raw_drop import QUIET_SECONDS, RawDropLook, RawPartitionLook
 from airflow_lakehouse.sensors.base import FindingSensor
 from airflow_lakehouse.triggers.raw_drop import RawDropTrigger, RawPartitionTrigger

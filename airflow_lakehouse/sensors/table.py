@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_lakehouse.hooks.lakehouse import DEFAULT_CONN_ID
+from airflow_lakehouse.hooks.profile import DEFAULT_CONN_ID
 from airflow_lakehouse.hooks.snapshots import MAIN
 from airflow_lakehouse.sensors.base import FindingSensor
 from airflow_lakehouse.triggers.table import IcebergFreshnessTrigger, IcebergRowCountTrigger, IcebergSnapshotTrigger

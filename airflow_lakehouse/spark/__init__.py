@@ -3,6 +3,7 @@
 ================ =================================================================================
 module           what it holds
 ================ =================================================================================
+log_format       how jobs log
 session          Spark settings of a profile, and the session of a job
 catalog          the same catalog through PyIceberg, without Spark
 jars             which jars belong to which Spark, and fetching them

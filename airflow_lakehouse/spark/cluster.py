@@ -13,11 +13,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from airflow_lakehouse.spark.log_format import LOG_FORMAT
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-"""How jobs log; runners know this package's lines by it."""
 PYTHON = (3, 11)
 """The oldest Python the package runs on."""
 NEEDED = ("pluggy", "pyarrow", "pyiceberg")

@@ -18,11 +18,12 @@ from airflow.plugins_manager import AirflowPlugin
 from jsonschema import Draft7Validator
 
 from airflow_lakehouse import operators, sensors, tables, triggers
-from airflow_lakehouse._compat import BaseOperator, BaseTrigger, DecoratedOperator
+from airflow_lakehouse._compat import BaseOperator, BaseTrigger
 from airflow_lakehouse.airflow_plugin import LakehousePlugin
 from airflow_lakehouse.assets import check_uri, create_asset, job_assets, table_asset
+from airflow_lakehouse.decorators.base import DecoratedOperator
 from airflow_lakehouse.exceptions import ConfigurationError
-from airflow_lakehouse.hooks.lakehouse import AWS_FIELD
+from airflow_lakehouse.hooks.profile import AWS_FIELD
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.provider_info import get_provider_info
 

@@ -14,10 +14,10 @@ from airflow.sdk import DAG, task
 from airflow.sdk.exceptions import AirflowException, TaskDeferred
 
 from airflow_lakehouse.assets import create_asset, table_of
+from airflow_lakehouse.decorators.iceberg_spark import iceberg_spark_task
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.hooks.spark import JobHandle, LocalRunner, SparkConnectRunner
 from airflow_lakehouse.links import LINKS, JobConsoleLink, JobLogsLink, SparkUiLink, named_links
-from airflow_lakehouse.operators.decorator import iceberg_spark_task
 from airflow_lakehouse.operators.outcome import JobOutcome
 from airflow_lakehouse.operators.report import partition_keys
 

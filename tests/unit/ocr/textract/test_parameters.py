@@ -39,6 +39,7 @@ def test_whatever_is_taken_textract_takes_too(features: set[str], queries: list[
     features = (features - {"QUERIES"}) | ({"QUERIES"} if queries else set())
     parameters = Parameters.of(features=sorted(features), queries=queries, **extra)
     shape = MODEL.operation_model(f"Start{parameters.api}").input_shape
+    assert shape is not None
     location = Location("bucket", "key", "etag", "version").request()
     validate_parameters({"DocumentLocation": location, **parameters.request()}, shape)
     assert all(query["Pages"] == ["*"] for query in parameters.request().get("QueriesConfig", {}).get("Queries", ()))

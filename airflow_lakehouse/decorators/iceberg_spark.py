@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from airflow_lakehouse._compat import DecoratedOperator, task_decorator_factory
+from airflow_lakehouse.decorators.base import DecoratedOperator, task_decorator_factory
 from airflow_lakehouse.operators.iceberg_spark import IcebergSparkOperator
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_lakehouse._compat import Context, TaskDecorator
+    from airflow_lakehouse._compat import Context
+    from airflow_lakehouse.decorators.base import TaskDecorator
 
 
 class IcebergSparkDecoratedOperator(DecoratedOperator, IcebergSparkOperator):
