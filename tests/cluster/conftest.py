@@ -153,6 +153,8 @@ def connect_server(cluster: Cluster) -> Iterator[str]:
         *("--driver-class-path", ":".join(map(str, jars.local_jars()))),
         *("--class", "org.apache.spark.sql.connect.service.SparkConnectServer", *options, "spark-internal"),
         SPARK_CONNECT_AUTHENTICATE_TOKEN=TOKEN,
+        # spark-submit takes a server for a daemon, and gives it a daemon's heap.
+        SPARK_DAEMON_MEMORY="700m",
     )
     wait_for(lambda: sockets.listens(port), why=lambda: re.sub(TOKEN, "***", cluster.log("connect")))
     yield f"sc://localhost:{port}"
