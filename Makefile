@@ -10,8 +10,8 @@ help: ## Show this help
 setup: ## Make .venv with everything in it (done by the others too)
 	@tools/setup.sh
 
-demo: setup ## Run the whole pipeline as an Airflow DAG run; RAW=path takes your own drop
-	@$(BIN)/lakehouse demo $(if $(RAW),--raw "$$RAW")
+demo: setup ## Run the whole pipeline as an Airflow DAG run; RAW=path takes your own drop, PROFILE=aws shapes it as on AWS
+	@$(BIN)/lakehouse demo $(if $(RAW),--raw "$$RAW") $(if $(PROFILE),--profile "$$PROFILE")
 
 test: setup ## Run every test that needs no cloud account
 	@# A badly formatted line must not hide what the tests say, so both are run.

@@ -35,10 +35,12 @@ class AirflowHome:
 
     :param root: its folder.
     :param raw: the user's drop; None for sample input.
+    :param lakehouse: where its tables are, when that is not the folder.
     """
 
     root: Path
     raw: Path | None = None
+    lakehouse: Profile | None = None
 
     @property
     def airflow(self) -> Path:
@@ -63,7 +65,7 @@ class AirflowHome:
     @property
     def profile(self) -> Profile:
         """What the ``lakehouse`` connection says."""
-        return Profile(str(self.root / "warehouse"), str(self.raw or self.root / "raw"))
+        return self.lakehouse or Profile(str(self.root / "warehouse"), str(self.raw or self.root / "raw"))
 
     def environ(self) -> dict[str, str]:
         """Return the environment of every process of this home."""

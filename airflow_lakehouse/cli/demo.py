@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
+AWS: Final = "aws"
 _DOING: Final = {
     "detect": "looking into the drop",
     "bronze": "loading every record, or its reason, into bronze",
@@ -88,6 +89,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument("--raw", type=Path, help="a raw drop of yours (default: sample input)")
     parser.add_argument(
+        "--profile",
+        choices=("local", AWS),
+        default="local",
+        help="aws: S3, Glue and Textract from servers on this machine (default %(default)s)",
+    )
+    parser.add_argument(
         "--home", type=Path, default=default_home(), help="where everything is kept (default: %(default)s)"
     )
 
@@ -105,22 +112,35 @@ def run(args: argparse.Namespace) -> int:
     seconds: dict[str, float] = {}
     engine_before = running_server() is not None
     signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with _step("Airflow's database", seconds):
-            home.forget_runs()
-            home.prepare()
-        if args.raw is None:
-            with _step("sample input", seconds):
-                write_sample_input(home)
-        finished = _run_dag(home)
-        raise_for(finished, home)
-    finally:
-        stop_jobs(home.jobs)
-        if not engine_before:
-            stop_unused_server()
-    seconds |= finished.stages()
-    sys.stdout.write(demo_report.render(home, seconds | {"all": time.monotonic() - started}))
+    with ExitStack() as held:
+        try:
+            with _step("Airflow's database", seconds):
+                home.forget_runs()
+                home.prepare()
+            if args.raw is None:
+                with _step("sample input", seconds):
+                    write_sample_input(home)
+            if args.profile == AWS:
+                with _step("S3, Glue, Textract and an engine", seconds):
+                    home = held.enter_context(_aws_home(home))
+            finished = _run_dag(home)
+            raise_for(finished, home)
+        finally:
+            stop_jobs(home.jobs)
+            if not engine_before:
+                stop_unused_server()
+        seconds |= finished.stages()
+        sys.stdout.write(demo_report.render(home, seconds | {"all": time.monotonic() - started}))
     return 0
+
+
+@contextmanager
+def _aws_home(home: AirflowHome) -> Iterator[AirflowHome]:
+    from airflow_lakehouse.cli.demo_aws import aws_home, upload
+
+    with aws_home(home) as there:
+        upload(there)
+        yield there
 
 
 def _run_dag(home: AirflowHome) -> Run:
