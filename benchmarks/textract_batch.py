@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import multiprocessing
 import os
@@ -52,7 +53,7 @@ def main() -> None:
             "AWS_ENDPOINT_URL_SERVICE_QUOTAS": endpoint,
         }
         textract_dir, batch_id = prepare(options)
-        idle = asyncio.run(idle_lag())
+        idle, pauses = asyncio.run(idle_lag()), watch_collections()
         pipe.send("begin")
         started = time.monotonic()
         event, lag = asyncio.run(run(textract_dir, batch_id))
@@ -73,6 +74,7 @@ def main() -> None:
         "of the least": round(seconds / least, 3),
         "loop lag, most": round(lag, 3),
         "loop lag of an idle loop": round(idle, 3),
+        "garbage collection, most": round(max(pauses, default=0.0), 3),
     }
     print(json.dumps(figures, indent=2))
 
@@ -100,6 +102,21 @@ def prepare(options: argparse.Namespace) -> tuple[str, str]:
     saved = SavedBatch(service, f"s3://{bucket}/ocr", "benchmark")
     saved.save(documents, {"poll_seconds": 0.2})
     return saved.textract_dir, saved.batch_id
+
+
+def watch_collections() -> list[float]:
+    """Return a list that takes the seconds of each garbage collection, which stops every thread."""
+    pauses: list[float] = []
+    began = [0.0]
+
+    def note(phase: str, _: dict[str, Any]) -> None:
+        if phase == "start":
+            began[0] = time.monotonic()
+        else:
+            pauses.append(time.monotonic() - began[0])
+
+    gc.callbacks.append(note)
+    return pauses
 
 
 async def idle_lag(seconds: float = 10.0) -> float:

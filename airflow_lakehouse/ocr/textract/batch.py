@@ -40,6 +40,7 @@ _CHANGES: Final = 3
 _PATIENCE_SECONDS: Final = 900.0
 """Without a single answer for so long, there is nobody to wait for."""
 _LONGEST_POLL: Final = 30.0
+_LONGEST_THROTTLE: Final = 2.0
 _IDLE_SECONDS: Final = 5.0
 
 
@@ -247,7 +248,7 @@ class Batch:
         taken = time.monotonic() - doc.submitted
         if response.get("JobStatus") == fetching.IN_PROGRESS:
             # In proportion to what the job has taken: one of a page and one of 3,000 are asked alike.
-            self._again(doc, POLL, min(_LONGEST_POLL, max(self._options.poll_seconds, 0.1 * taken)))
+            self._again(doc, POLL, min(_LONGEST_POLL, max(self._options.poll_seconds, 0.05 * taken)))
             return
         self._usual = taken if self._usual is None else 0.8 * self._usual + 0.2 * taken
         doc.response = response
@@ -314,7 +315,8 @@ class Batch:
             if doc.step == START:
                 self._land(doc)
         doc.failures += 1
-        self._again(doc, doc.step, backoff(doc.failures))
+        # Throttled requests have a rate of their own that has just been halved; what is down is given more time.
+        self._again(doc, doc.step, backoff(doc.failures, _LONGEST_THROTTLE if meaning is Meaning.THROTTLED else 30.0))
 
     def _after_change(self, doc: Doc) -> None:
         doc.changes += 1
@@ -371,6 +373,7 @@ class Batch:
 
     def _end(self, doc: Doc, how: str, manifest: Manifest | None = None, reason: str = "") -> None:
         self._land(doc)
+        doc.response = None
         self._left -= 1
         uri = self._work.objects.uri(f"{doc.known.result}/{MANIFEST}") if manifest else ""
         pages = doc.prepared.pages if doc.prepared and not manifest else 0

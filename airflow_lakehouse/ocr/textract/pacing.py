@@ -14,8 +14,12 @@ from typing import Final
 from airflow_lakehouse.exceptions import JobError
 
 _FIRST_WINDOW: Final = 50
-_SLOWEST: Final = 0.2
-"""Requests a second below which no throttling brings the rate."""
+_SLOWEST: Final = 0.1
+"""Share of the most requests a second below which no throttling brings the rate: from less, it recovers for minutes."""
+_FASTER: Final = 0.05
+"""Share of them by which each answer raises the rate."""
+_ONE_BURST: Final = 1.0
+"""Seconds within which refusals tell the same."""
 
 
 class Window:
@@ -28,6 +32,7 @@ class Window:
         self.most = most
         self._size = float(min(most, _FIRST_WINDOW))
         self._generation = 0
+        self._has_succeeded = True
 
     @property
     def size(self) -> int:
@@ -42,18 +47,21 @@ class Window:
     def succeeded(self) -> None:
         """Take note that a job has ended: there may be room for another one."""
         self._size = min(float(self.most), self._size + 1)
+        self._has_succeeded = True
 
     def refused(self, generation: int, in_flight: int) -> None:
         """Take note that a start was refused because too many jobs run.
 
-        Refusals of starts that were on their way when the window was last cut say nothing new.
+        Refusals of starts that were on their way when the window was last cut say nothing new; nor does any before one
+        of the jobs that filled it has ended.
 
         :param generation: the window's when the start was sent.
         :param in_flight: jobs of ours that run.
         """
-        if generation != self._generation:
+        if generation != self._generation or not self._has_succeeded:
             return
         self._generation += 1
+        self._has_succeeded = in_flight == 0
         # Others may use the account too: what we have in flight is the most that is known to fit.
         self._size = max(1.0, min(self._size, in_flight + 1) / 2)
 
@@ -92,15 +100,15 @@ class Rate:
     def succeeded(self) -> None:
         """Take note that a request was answered."""
         with self._lock:
-            self._rate = min(self.most, self._rate + self.most * 0.02)
+            self._rate = min(self.most, self._rate + self.most * _FASTER)
 
     def throttled(self) -> None:
-        """Take note that a request was refused. Refusals within half a second are of the same burst."""
+        """Take note that a request was refused. Refusals within a second are of the same burst."""
         with self._lock:
             now = time.monotonic()
-            if now - self._cut_at > 0.5:  # noqa: PLR2004 - seconds
+            if now - self._cut_at > _ONE_BURST:
                 self._cut_at = now
-                self._rate = max(min(_SLOWEST, self.most), self._rate / 2)
+                self._rate = max(_SLOWEST * self.most, self._rate / 2)
                 self._tokens = min(self._tokens, 0.0)
 
 
