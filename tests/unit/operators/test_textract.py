@@ -24,8 +24,6 @@ from tests.unit.ocr.textract.lake import HURRIED, pdf, wait_for
 if TYPE_CHECKING:
     from tests.unit.ocr.textract.lake import Lake
 
-pytest_plugins = ["tests.unit.ocr.textract.conftest"]
-
 
 class Ti(SimpleNamespace):
     """A task instance, with what it pushes."""
