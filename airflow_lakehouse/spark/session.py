@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +25,7 @@ EXTENSIONS: Final = "org.apache.iceberg.spark.extensions.IcebergSparkSessionExte
 SNAPSHOT_PROPERTY: Final = "spark.sql.iceberg.snapshot-property."
 """Prefix of session settings that Iceberg writes into every commit of the session (Iceberg 1.11, Spark 4)."""
 
+_CONNECT_MODE: Final = "SPARK_CONNECT_MODE_ENABLED"
 _AWS_PREFIXES: Final = ("client.", "glue.", "s3.")
 
 STAMP: Final = "lakehouse."
@@ -127,6 +129,8 @@ def _renewed(file: Path) -> SparkSession.Builder:
     """Return the builder of a session whose token is renewed."""
     from pyspark.sql.connect.session import SparkSession
 
+    # As pyspark does for an address: without it, pyspark.sql.functions are those of a JVM in this process.
+    os.environ[_CONNECT_MODE] = "1"
     return SparkSession.builder.channelBuilder(channel_builder(file))
 
 
