@@ -30,7 +30,7 @@ def _given(folder: Path, run_id: str = "run") -> dict[str, Any]:
 
 
 def _ended(runner: SparkRunner, handle: JobHandle) -> dict[str, Any]:
-    wait_for(lambda: not runner.status(handle).is_active, 240, lambda: str(runner.follow_logs(handle, 0)[0][-5:]))
+    wait_for(lambda: not runner.status(handle).is_active, 500, lambda: str(runner.follow_logs(handle, 0)[0][-5:]))
     status = runner.status(handle)
     assert status.state is JobState.SUCCEEDED, status.reason
     return runner.result(handle)

@@ -62,6 +62,7 @@ def count_for_a_while(spark: Any, seconds: float) -> dict[str, int]:
 
 @pytest.mark.thorough
 @pytest.mark.spark
+@pytest.mark.usefixtures("lakehouse_engine")  # started before, or the fake would start it within a call
 def test_a_job_lives_longer_than_its_token(fake_emr_serverless: FakeEmrServerless, tmp_path: Path) -> None:
     """Tokens hold four seconds and the job takes ten; it never notices, and its session is given back with its bill."""
     sessions = fake_emr_serverless.sessions
