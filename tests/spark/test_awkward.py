@@ -36,10 +36,9 @@ def _outcomes(profile: Profile) -> dict[str, list[list[Any]]]:
 
 
 def _with_no_record(folder: Path) -> list[str]:
-    """Write files that are whole and hold no record, and return their URIs."""
+    """Write a file that is whole and holds no record, and return its URI. A Bundle without entries is one itself."""
     folder.mkdir(parents=True)
     (folder / "array.json").write_text("[]")
-    (folder / "search.json").write_text('{"resourceType":"Bundle","type":"searchset","entry":[]}')
     return [file_uri(path) for path in folder.iterdir()]
 
 
