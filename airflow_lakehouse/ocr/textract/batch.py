@@ -79,6 +79,7 @@ class Batch:
         self._turns = Turns(every)
         self._left = len(every)
         self._leaders: dict[str, Doc] = {}
+        self._finished: set[str] = set()
         self._in_flight: set[Doc] = set()
         self._start_after, self._refusals, self._unreachable = 0.0, 0, 0
         self._answered_at = time.monotonic()
@@ -197,6 +198,9 @@ class Batch:
             self._end(doc, UNREADABLE)
         elif prepared.manifest:
             self._end(doc, REUSED if prepared.is_reused else READ, prepared.manifest)
+        elif prepared.result in self._finished:
+            # Its content was read while it was looked at.
+            self._turns.put(doc, ADOPT)
         else:
             self._took_adopt(doc, None)
 
@@ -375,6 +379,8 @@ class Batch:
         self._land(doc)
         doc.response = None
         self._left -= 1
+        if manifest:
+            self._finished.add(doc.known.result)
         uri = self._work.objects.uri(f"{doc.known.result}/{MANIFEST}") if manifest else ""
         pages = doc.prepared.pages if doc.prepared and not manifest else 0
         outcome = Outcome(doc.document, how, manifest, uri, reason, doc.entry, pages)
