@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import random
 import re
+import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -260,8 +261,10 @@ class FakeTextract:
             now = self.service.now()
             for job in self.jobs:
                 if not job.has_ended and job.ends_at <= now:
-                    job.has_ended = True
+                    # Here and not where it is asked for: a client would wait for an engine, and give up.
+                    self.service.answer(job)
                     self._end(job)
+                    job.has_ended = True
 
     def _end(self, job: Job) -> None:
         request = job.asked.request
@@ -312,6 +315,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
     fake: FakeTextract
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that has hung up."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):
