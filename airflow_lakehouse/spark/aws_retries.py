@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 ATTEMPTS: Final = 10
 ATTEMPTS_VARIABLE: Final = "AWS_MAX_ATTEMPTS"
 """Variable that Amazon's clients for Python and for Java read; who has set it keeps it."""
+ENDPOINT_VARIABLES: Final = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+"""Variables that Amazon's clients find another S3 by, the first before the second."""
 PYICEBERG: Final = {"s3.retry-strategy-impl": f"{__name__}.arrow_strategy"}
 """Properties of a catalog under which PyIceberg's file system asks so often."""
 
@@ -44,7 +46,9 @@ def arrow_s3(region: str) -> S3FileSystem:
     """
     from pyarrow.fs import S3FileSystem
 
-    return S3FileSystem(region=region, retry_strategy=arrow_strategy())
+    # Arrow itself looks for it where it opens a URI, and not where it is told how often to try.
+    endpoint = next((os.environ[name] for name in ENDPOINT_VARIABLES if os.environ.get(name)), None)
+    return S3FileSystem(region=region, endpoint_override=endpoint, retry_strategy=arrow_strategy())
 
 
 def s3_client() -> Any:

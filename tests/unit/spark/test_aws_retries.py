@@ -56,3 +56,12 @@ def test_what_lies_in_the_drop(refusing: S3Faults, monkeypatch: pytest.MonkeyPat
     with pytest.raises(ClientError, match="SlowDown"):
         aws_retries.s3_client().list_objects_v2(Bucket="drop")
     assert refusing.counts[THROTTLED] == 2
+
+
+def test_what_is_opened_by_its_uri_alone(refusing: S3Faults, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow goes where the environment says, and asks as often: arguments and results of a job are read by it."""
+    monkeypatch.setenv(aws_retries.ATTEMPTS_VARIABLE, "2")
+    store, path = filesystem("s3://scripts/jobs/arguments.json")
+    with pytest.raises(OSError, match="503"):
+        store.open_input_stream(path)
+    assert refusing.counts[THROTTLED] == 2
