@@ -11,16 +11,7 @@ from typing import Any, Final
 
 from airflow_lakehouse.ocr import blocks as kinds
 from airflow_lakehouse.ocr.blocks import Block, BlockNames
-from airflow_lakehouse.ocr.geometry import (
-    Box,
-    Quad,
-    box_of,
-    quad_of,
-    skew,
-    straightened,
-    turn_needed,
-    turn_quad,
-)
+from airflow_lakehouse.ocr.geometry import Box, Quad, box_of, quad_of, skew, straightened, turn_needed, turn_quad
 from airflow_lakehouse.ocr.order import is_right_to_left, reading_order
 
 Raw = Mapping[str, Any]

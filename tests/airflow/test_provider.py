@@ -21,7 +21,6 @@ from airflow_lakehouse import operators, sensors, tables, triggers
 from airflow_lakehouse._compat import BaseOperator, BaseTrigger
 from airflow_lakehouse.airflow_plugin import LakehousePlugin
 from airflow_lakehouse.assets import check_uri, create_asset, job_assets, table_asset
-from airflow_lakehouse.decorators.base import DecoratedOperator
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.hooks.profile import AWS_FIELD
 from airflow_lakehouse.profile import Profile
@@ -96,8 +95,8 @@ def test_template_fields_exist(kind: type[BaseOperator]) -> None:
 
     An operator that is another one with some of its arguments set has the template fields of that one.
     """
-    ours = [base for base in kind.__mro__ if base.__module__.startswith("airflow_lakehouse.")]
-    made_by = [vars(base).get("__init__") for base in (*ours, DecoratedOperator) if issubclass(kind, base)]
+    operators_of = [base for base in kind.__mro__ if issubclass(base, BaseOperator) and base is not BaseOperator]
+    made_by = [vars(base).get("__init__") for base in operators_of]
     parameters = {name for made in made_by if made for name in inspect.signature(made).parameters}
     template_fields: Any = kind.template_fields
     assert template_fields
@@ -113,6 +112,14 @@ def test_template_fields_exist(kind: type[BaseOperator]) -> None:
         "dt": "{{ ds }}",
         "prefix": "s3://drop/{{ ds }}",
         "queue_url": "{{ var.value.queue }}",
+        "answers": "{{ params.answers }}",
+        "document": {
+            "page": 2,
+            "pages_in_document": 3,
+            "confidence": 61.5,
+            "engine": "rapidocr",
+            "sources": [["file:///raw/docs/a.pdf", "e", None, "default"]],
+        },
     }
     taken = inspect.signature(kind.__init__).parameters
     arguments = {name: value for name, value in required.items() if name in taken}

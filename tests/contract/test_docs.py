@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_lakehouse.cli.reference import parser_of
+from airflow_lakehouse.ocr.hookspecs import ENTRY_POINT_GROUP as OCR_GROUP
+from airflow_lakehouse.parsing.registry import ENTRY_POINT_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,7 +82,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_names_exist(page: Path) -> None:
     """Modules, environment variables and Python names that a page mentions are the code's."""
     text = page.read_text("utf-8")
-    for name in set(re.findall(r"\bairflow_lakehouse(?:\.\w+)+", text)) - {"airflow_lakehouse.parsers"}:
+    for name in set(re.findall(r"\bairflow_lakehouse(?:\.\w+)+", text)) - {ENTRY_POINT_GROUP, OCR_GROUP}:
         module, _, attribute = name.rpartition(".")
         assert _is_module(name) or hasattr(import_module(module), attribute), name
     code = "".join(path.read_text("utf-8") for path in (ROOT / "airflow_lakehouse").rglob("*.py"))
