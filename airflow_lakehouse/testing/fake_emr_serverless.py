@@ -180,7 +180,9 @@ class FakeEmrServerless(FakeService):
             _STATES,
             lambda attempt: self._process(run_id, given, attempt),
             self.seconds,
-            lambda attempt, log: self._write_log(run_id, given, attempt, log),
+            lambda attempt, stream, log: self._write_log(
+                run_id, given, f"{_again(attempt)}SPARK_DRIVER/{stream}.gz", log
+            ),
             int(policy.get("maxAttempts", 1)),
         )
         self.runs[run_id] = _Kept(run, {"tags": {}, **given, "createdAt": time.time()})
@@ -265,14 +267,18 @@ class FakeEmrServerless(FakeService):
         submission = submission_of(request["jobDriver"]["sparkSubmit"])
         return JobProcess(submission, self.s3_endpoint, self.launcher, self.folder / f"{run_id}-{attempt}")
 
-    def _write_log(self, run_id: str, request: dict[str, Any], attempt: int, log: bytes) -> None:
+    def _write_log(self, run_id: str, request: dict[str, Any], name: str, log: bytes) -> None:
         monitoring = request.get("configurationOverrides", {}).get("monitoringConfiguration", {})
         root = monitoring.get("s3MonitoringConfiguration", {}).get("logUri", "")
         if root:
             bucket, _, prefix = root.removeprefix("s3://").rstrip("/").partition("/")
-            again = f"attempts/{attempt}/" if attempt > 1 else ""
-            key = f"{prefix}/applications/{self.application_id}/jobs/{run_id}/{again}SPARK_DRIVER/stderr.gz"
+            key = f"{prefix}/applications/{self.application_id}/jobs/{run_id}/{name}"
             s3_client(self.s3_endpoint).put_object(Bucket=bucket, Key=key.lstrip("/"), Body=gzip.compress(log))
+
+
+def _again(attempt: int) -> str:
+    """Return the folder of an attempt's logs, below that of its run."""
+    return f"attempts/{attempt}/" if attempt > 1 else ""
 
 
 def submission_of(driver: dict[str, Any]) -> Submission:

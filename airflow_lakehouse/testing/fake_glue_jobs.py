@@ -30,6 +30,7 @@ _STATES: Final = States(("STARTING",), "RUNNING", "STOPPING", "STOPPED", "SUCCEE
 _OWN: Final = ("--extra-py-files", "--datalake-formats", "--conf", "--additional-python-modules", "--job-language")
 """Arguments that are Glue's; scripts are given them with the rest."""
 _GROUP: Final = "/aws-glue/jobs"
+_STREAMS: Final = {"stdout": "output", "stderr": "error"}
 _PAGE: Final = 200
 
 
@@ -53,7 +54,7 @@ class FakeGlueJobs(FakeService):
         self.jobs: dict[str, dict[str, Any]] = {}
         self.runs: dict[str, tuple[FakeRun, dict[str, Any]]] = {}
         """Id to the run and what it was started with."""
-        self._events: dict[str, list[dict[str, Any]]] = {}
+        self._events: dict[tuple[str, str], list[dict[str, Any]]] = {}
 
     def vanish(self, run_id: str) -> None:
         """End a run and forget it: from now on, nobody can ask after it.
@@ -122,7 +123,7 @@ class FakeGlueJobs(FakeService):
             _STATES,
             lambda _: self._process(run_id, given["JobName"], job["Command"]["ScriptLocation"], arguments),
             self.seconds,
-            lambda _, log: self._keep_log(run_id, log),
+            lambda _, stream, log: self._keep_log(run_id, _STREAMS[stream], log),
         )
         self.runs[run_id] = (run, {**given, "Arguments": arguments, "StartedOn": time.time()})
         run.start()
@@ -179,21 +180,20 @@ class FakeGlueJobs(FakeService):
         submission = Submission(script, tuple(words), zips, conf, has_iceberg)
         return JobProcess(submission, self.s3_endpoint, self.launcher, self.folder / run_id)
 
-    def _keep_log(self, run_id: str, log: bytes) -> None:
+    def _keep_log(self, run_id: str, stream: str, log: bytes) -> None:
         lines = log.decode("utf-8", "replace").split("\n")[:-1]
         with self.lock:
-            kept = self._events.setdefault(run_id, [])
+            kept = self._events.setdefault((f"{_GROUP}/{stream}", run_id), [])
             # No two in one millisecond, so that a reader may go by the time.
             first = max(int(time.time() * 1000), kept[-1]["timestamp"] + 1 if kept else 0)
             new = lines[len(kept) :]
             kept += [{"timestamp": first + number, "message": line} for number, line in enumerate(new)]
 
     def _log(self, given: dict[str, Any]) -> dict[str, Any]:
-        if given["logGroupName"] != f"{_GROUP}/error" or given["logStreamName"] not in self._events:
+        named = (given["logGroupName"], given["logStreamName"])
+        if named not in self._events:
             raise ServiceError("ResourceNotFoundException", "The specified log stream does not exist.")
-        events = [
-            event for event in self._events[given["logStreamName"]] if event["timestamp"] >= given.get("startTime", 0)
-        ]
+        events = [event for event in self._events[named] if event["timestamp"] >= given.get("startTime", 0)]
         return {"events": events[: given.get("limit", 10000)], "nextForwardToken": "f/0", "nextBackwardToken": "b/0"}
 
 

@@ -169,7 +169,7 @@ class FakeRun:
     :param states: the service's words.
     :param process: makes the process of an attempt.
     :param seconds: how long each state before running takes.
-    :param write_log: told the log while the run goes on, and at its end.
+    :param write_log: told attempt, stream and its text while the run goes on, and at its end.
     :param attempts: how often it is started until it succeeds.
     """
 
@@ -178,7 +178,7 @@ class FakeRun:
         states: States,
         process: Callable[[int], JobProcess],
         seconds: float,
-        write_log: Callable[[int, bytes], None],
+        write_log: Callable[[int, str, bytes], None],
         attempts: int = 1,
     ) -> None:
         self._states, self._make, self._seconds = states, process, seconds
@@ -206,7 +206,7 @@ class FakeRun:
     @property
     def last_error(self) -> str:
         """The last error its log shows, with its message: services pass it on, whatever it quotes."""
-        log = self._process.log().decode("utf-8", "replace") if self._process else ""
+        log = b"\n".join(self._process.logs().values()).decode("utf-8", "replace") if self._process else ""
         lines = [line for line in log.splitlines() if _RAISED.match(line)]
         return lines[-1] if lines else ""
 
@@ -271,7 +271,8 @@ class FakeRun:
         assert self._process is not None
         # A bucket that is gone or refuses: real services go on without logs, too.
         with suppress(Exception):
-            self._write_log(self.attempt, self._process.log())
+            for stream, text in self._process.logs().items():
+                self._write_log(self.attempt, stream, text)
 
 
 def serve(service: FakeService) -> ThreadingHTTPServer:

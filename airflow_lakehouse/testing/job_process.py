@@ -78,7 +78,10 @@ def plain_python(local: Local) -> list[str]:
     :param local: what is to run.
     """
     path = ":".join(map(str, local.py_files))
-    program = "import runpy, sys; sys.path[:0] = sys.argv.pop(1).split(':'); sys.argv[:] = sys.argv[1:]"
+    # To standard output, as Spark does with all that a Python program writes.
+    program = (
+        "import os, runpy, sys; os.dup2(1, 2); sys.path[:0] = sys.argv.pop(1).split(':'); sys.argv[:] = sys.argv[1:]"
+    )
     program += "; runpy.run_path(sys.argv[0], run_name='__main__')"
     return [sys.executable, "-c", program, path, str(local.script), *local.submission.arguments]
 
@@ -106,13 +109,13 @@ class JobProcess:
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment |= {**CREDENTIALS, "AWS_ENDPOINT_URL": self._s3, "AWS_EC2_METADATA_DISABLED": "true"}
         environment |= {"PYSPARK_PYTHON": sys.executable, "PYTHONUNBUFFERED": "1"}
-        with (self._folder / "stderr").open("wb") as stderr:
+        with (self._folder / "stderr").open("wb") as stderr, (self._folder / "stdout").open("wb") as stdout:
             self._process = subprocess.Popen(
                 self._launcher(local),
                 cwd=self._folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
+                stdout=stdout,
                 stderr=stderr,
                 start_new_session=True,
             )
@@ -135,12 +138,10 @@ class JobProcess:
                 self._process.wait(_GRACE_SECONDS)
         self._signal(signal.SIGKILL)
 
-    def log(self) -> bytes:
-        """Return what it has written to standard error."""
-        try:
-            return (self._folder / "stderr").read_bytes()
-        except FileNotFoundError:
-            return b""
+    def logs(self) -> dict[str, bytes]:
+        """Return what it has written to ``stdout`` and to ``stderr``."""
+        paths = [self._folder / name for name in ("stdout", "stderr")]
+        return {path.name: path.read_bytes() for path in paths if path.exists()}
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None:

@@ -299,7 +299,9 @@ class EmrServerlessRunner:
             result = {}
         if result.get("status") == "failed":
             return str(result.get("error", "")), str(result.get("error_type", ""))
-        return failure(details, self._log(handle, attempt).decode("utf-8", "replace"))
+        # Spark's own end is in the one, that of the Python program in the other.
+        log = b"".join(self._log(handle, attempt, stream) for stream in ("stderr", "stdout"))
+        return failure(details, log.decode("utf-8", "replace"))
 
     @property
     def _logs(self) -> str:
@@ -308,9 +310,12 @@ class EmrServerlessRunner:
     def _log_root(self, handle: JobHandle) -> str:
         return f"{self._logs}/applications/{handle.location}/jobs/{handle.job_id}"
 
-    def _log(self, handle: JobHandle, attempt: int) -> bytes:
-        """Return the driver's log of an attempt, as far as it is there and can be read."""
-        name = f"attempts/{attempt}/SPARK_DRIVER/stderr.gz" if attempt > 1 else "SPARK_DRIVER/stderr.gz"
+    def _log(self, handle: JobHandle, attempt: int, stream: str = "stdout") -> bytes:
+        """Return what the driver of an attempt has written, as far as it is there and can be read.
+
+        Spark sends both streams of a Python program to its own standard output (PythonRunner).
+        """
+        name = f"attempts/{attempt}/SPARK_DRIVER/{stream}.gz" if attempt > 1 else f"SPARK_DRIVER/{stream}.gz"
         try:
             packed = S3Folder(self._hurried, self._log_root(handle)).read(name) or b""
             # Not gzip.decompress: what is still being written may end in the middle.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar, Final
@@ -332,17 +333,15 @@ class GlueRunner:
         return reason, JobLostError.__name__ if run["JobRunState"] == "ERROR" else kind
 
     def _log(self, handle: JobHandle, since: int) -> list[dict[str, Any]]:
-        """Return lines of the driver's standard error, as far as they are there and can be read."""
-        asked: dict[str, Any] = {
-            "logGroupName": f"{_LOGS}/error",
-            "logStreamName": handle.job_id,
-            "startFromHead": True,
-        }
-        try:
-            answer = self._hurried.call("logs", "get_log_events", {**asked, "startTime": since, "limit": _LOG_LINES})
-        except LakehouseError:
-            return []
-        return list(answer["events"])
+        """Return lines the driver has written, as far as they are there and can be read, the oldest first."""
+        asked: dict[str, Any] = {"logStreamName": handle.job_id, "startFromHead": True, "limit": _LOG_LINES}
+        events: list[dict[str, Any]] = []
+        # Which of the two has the lines of a Python program is the release's business.
+        for stream in ("error", "output"):
+            request = {**asked, "logGroupName": f"{_LOGS}/{stream}", "startTime": since}
+            with suppress(LakehouseError):
+                events += self._hurried.call("logs", "get_log_events", request)["events"]
+        return sorted(events, key=lambda event: int(event["timestamp"]))
 
 
 def _installed() -> str:
