@@ -23,6 +23,8 @@ _OWN: Final = (
     "catalog.db",
     "catalog.db-wal",
     "catalog.db-shm",
+    # There for a moment while another run makes the catalog.
+    "catalog.db-journal",
     "textract",
     *NAMESPACES,
     "_staging",

@@ -184,6 +184,8 @@ _BLOCK_RULES: Final = {
     **dict.fromkeys(("doc_id", "page", "block_id", "block_type", "reading_order", "confidence"), KEEP),
     **dict.fromkeys(("confidence_source", "left", "top", "width", "height", "polygon", "parent_id"), KEEP),
     **dict.fromkeys(("row_index", "column_index", "row_span", "column_span", "engine", "engine_version"), KEEP),
+    # Words of the engine, ids of blocks and decisions of people; keys and questions are text of the document.
+    **dict.fromkeys(("parent_ids", "entity_types", "text_type", "selection_status", "continues_id", "review"), KEEP),
     "patient_id": _PATIENT,
     "encounter_id": _ENCOUNTER,
     "document_reference_id": KEEP,

@@ -274,7 +274,7 @@ def test_every_column_has_a_rule_or_is_dropped() -> None:
                 dropped.add(column.name)
     assert dropped == {
         *("family", "given", "mrn", "city", "class_text", "type_text", "obs_code_text", "unit", "code_text"),
-        *("text", "job_id", "version_id"),
+        *("text", "key_text", "key_alias", "job_id", "version_id"),
         # An offset tells a place.
         *("deceased_time_offset", "period_start_offset", "period_end_offset", "obs_time_offset"),
         *("onset_offset", "abatement_offset", "recorded_offset"),
