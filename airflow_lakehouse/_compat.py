@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         AirflowNotFoundException,
         AirflowSensorTimeout,
         AirflowSkipException,
+        AirflowTaskTimeout,
         TaskDeferralError,
         TaskDeferralTimeout,
         TaskDeferred,
@@ -74,6 +75,7 @@ else:
             AirflowNotFoundException,
             AirflowSensorTimeout,
             AirflowSkipException,
+            AirflowTaskTimeout,
             TaskDeferralError,
             TaskDeferralTimeout,
             TaskDeferred,
@@ -85,10 +87,15 @@ else:
             AirflowNotFoundException,
             AirflowSensorTimeout,
             AirflowSkipException,
+            AirflowTaskTimeout,
             TaskDeferralError,
-            TaskDeferralTimeout,
             TaskDeferred,
         )
+
+        try:
+            from airflow.exceptions import TaskDeferralTimeout
+        except ImportError:  # Airflow 2.11 tells the two apart by their text alone
+            TaskDeferralTimeout = TaskDeferralError
     try:
         from airflow.triggers.base import BaseEventTrigger
     except ImportError:  # Airflow 2.11, which watches no assets
@@ -104,6 +111,7 @@ __all__ = [
     "AirflowNotFoundException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
+    "AirflowTaskTimeout",
     "Asset",
     "AssetWatcher",
     "BaseEventTrigger",
@@ -174,8 +182,8 @@ def is_timeout(error: Exception) -> bool:
 
     :param error: what resuming the task raised.
     """
-    # Airflow 2 says it in the text alone.
-    return isinstance(error, TaskDeferralTimeout) or "timeout" in str(error).lower()
+    # By the text: Airflow 2 says it nowhere else, and there the class is that of every other end.
+    return "timeout" in str(error).lower()
 
 
 def read_xcom(ti_key: Any, key: str) -> Any:

@@ -39,14 +39,18 @@ class RealAirflow:
             return []
 
     def wait_for(self, wanted: tuple[Any, ...], question: str, *values: Any) -> None:
-        """Wait for an answer of the database; fail with what there is, and with the log."""
+        """Wait for an answer of the database; fail with what there is, and with the logs."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
-            if wanted in self.rows(question, *values):
+            found = self.rows(question, *values)
+            if wanted in found:
                 return
+            if ("failed",) in found:
+                break
             time.sleep(0.3)
-        tail = "\n".join(self.log.read_text(errors="replace").splitlines()[-60:])
-        raise AssertionError(f"no {wanted} of {question}: {self.rows(question, *values)}\n{tail}")
+        logs = [self.log, *sorted((self.home / "logs").rglob("attempt=*.log"))]
+        tails = ("\n".join([str(log), *log.read_text(errors="replace").splitlines()[-30:]]) for log in logs)
+        raise AssertionError("\n".join([f"no {wanted} of {question}: {self.rows(question, *values)}", *tails]))
 
     def wait_for_task(self, task: str, state: str) -> None:
         """Wait until a task is in a state."""

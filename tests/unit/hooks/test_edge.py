@@ -5,10 +5,9 @@ from __future__ import annotations
 import pickle
 
 import pytest
-from airflow.sdk import RetryAction
-from airflow.sdk.exceptions import AirflowException, AirflowFailException
 
 from airflow_lakehouse import exceptions
+from airflow_lakehouse._compat import AirflowException, AirflowFailException
 from airflow_lakehouse.exceptions import InputError, LakehouseError, QuotaError
 from airflow_lakehouse.hooks.edge import airflow_error, airflow_errors
 from airflow_lakehouse.operators.retries import job_retry_policy
@@ -41,16 +40,18 @@ def test_what_a_retry_cannot_mend_fails_at_once() -> None:
 @pytest.mark.parametrize(
     ("error", "action"),
     [
-        ("QuotaError", RetryAction.RETRY),
-        ("ThrottledError", RetryAction.RETRY),
-        ("JobLostError", RetryAction.RETRY),
-        ("JobCancelledError", RetryAction.FAIL),
-        ("MemoryExceededError", RetryAction.FAIL),
-        ("JobFailedError", RetryAction.DEFAULT),
+        ("QuotaError", "RETRY"),
+        ("ThrottledError", "RETRY"),
+        ("JobLostError", "RETRY"),
+        ("JobCancelledError", "FAIL"),
+        ("MemoryExceededError", "FAIL"),
+        ("JobFailedError", "DEFAULT"),
     ],
 )
-def test_the_retry_policy_tells_failures_apart(error: str, action: RetryAction) -> None:
+def test_the_retry_policy_tells_failures_apart(error: str, action: str) -> None:
     """What the operator raises is matched by the policy; the policy survives Airflow's serialisation."""
+    if not hasattr(pytest.importorskip("airflow.sdk"), "RetryAction"):
+        pytest.skip("Airflow before 3.3 has no retry policies")
     policy = type(job_retry_policy()).deserialize(job_retry_policy().serialize())
     raised = airflow_error(getattr(exceptions, error)("why"))
-    assert policy.evaluate(raised, 1, 3).action is action
+    assert policy.evaluate(raised, 1, 3).action.name == action

@@ -16,14 +16,14 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk.exceptions import (
+
+from airflow_lakehouse._compat import (
     AirflowException,
     AirflowTaskTimeout,
     TaskDeferralError,
     TaskDeferralTimeout,
     TaskDeferred,
 )
-
 from airflow_lakehouse.exceptions import EngineError, JobTimeoutError, ThrottledError
 from airflow_lakehouse.hooks.spark import JobHandle, JobStatus, LocalRunner
 from airflow_lakehouse.hooks.spark import patience as patience_module
