@@ -10,9 +10,8 @@ from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import DAG, task
-from airflow.sdk.exceptions import AirflowException, TaskDeferred
 
+from airflow_lakehouse._compat import DAG, AirflowException, TaskDeferred, task
 from airflow_lakehouse.assets import create_asset, table_of
 from airflow_lakehouse.decorators.iceberg_spark import iceberg_spark_task
 from airflow_lakehouse.exceptions import ConfigurationError

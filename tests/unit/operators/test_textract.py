@@ -10,9 +10,8 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from airflow.sdk import DAG
-from airflow.sdk.exceptions import AirflowException, AirflowFailException, TaskDeferred
 
+from airflow_lakehouse._compat import DAG, AirflowException, AirflowFailException, TaskDeferred
 from airflow_lakehouse.decorators.textract import textract_task
 from airflow_lakehouse.hooks.textract import TextractHook
 from airflow_lakehouse.links import TextractReportLink
