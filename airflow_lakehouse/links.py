@@ -33,8 +33,9 @@ class _StoredLink(BaseOperatorLink):
         :param operator: the task.
         :param ti_key: which attempt of which run.
         """
-        known = getattr(operator, "job_links", {}).get(self.name)
-        return str(known or read_xcom(ti_key, self.xcom_key) or "")
+        # Who has started the job knows all its links; only another process has to ask for them.
+        known = getattr(operator, "job_links", {})
+        return str(known.get(self.name, "") if known else read_xcom(ti_key, self.xcom_key) or "")
 
 
 class TextractReportLink(_StoredLink):

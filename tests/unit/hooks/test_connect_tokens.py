@@ -45,6 +45,7 @@ def server() -> Iterator[tuple[int, list[str]]]:
 
 def test_a_token_that_is_renewed_is_shown_from_then_on(server: tuple[int, list[str]], tmp_path: Path) -> None:
     """One channel, one session: the second call carries the token the file has by then."""
+    pytest.importorskip("pyspark")
     port, shown = server
     file = tmp_path / "remote.json"
     remote.write(file, Remote(f"sc://localhost:{port}", "first"))

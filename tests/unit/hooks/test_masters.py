@@ -202,6 +202,7 @@ def test_what_no_driver_can_run_on_is_refused() -> None:
 
 def test_the_command_names_jars_and_bundle(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver on this machine is spark-submit itself, with Iceberg's jars and this package for executors."""
+    pytest.importorskip("pyspark")
     monkeypatch.delenv("SPARK_HOME", raising=False)
     runner = SparkSubmitRunner("spark://h:7077", conf={"spark.executor.memory": "1g"}, root=tmp_path)
     command = runner._client_command(tmp_path / "bundle.zip")

@@ -191,6 +191,7 @@ def test_the_documents_of_a_drop_are_read_as_the_connection_says(
     lake: Lake, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The operator of the example DAG uses Textract when the connection says so, deferred or not."""
+    pytest.importorskip("sqlalchemy", minversion="2.0", reason="PyIceberg's SQL catalog needs it")
     lake.put("drop/docs/dt=2026-01-15/a.pdf", pdf(2))
     extra = {
         "warehouse": str(tmp_path / "wh"),
