@@ -12,6 +12,7 @@ from airflow_lakehouse.profile import CATALOG_NAME
 from airflow_lakehouse.spark import aws_retries
 from airflow_lakehouse.spark.local_warehouse import (
     BUSY_MILLISECONDS,
+    PARTIAL,
     check_directory,
     check_is_warehouse,
     locked,
@@ -20,6 +21,8 @@ from airflow_lakehouse.spark.local_warehouse import (
 from airflow_lakehouse.tables import NAMESPACES
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pyiceberg.catalog import Catalog
     from pyiceberg.table import Table as IcebergTable
     from pyiceberg.table.snapshots import Snapshot
@@ -55,7 +58,7 @@ def pyiceberg_properties(profile: Profile) -> dict[str, Any]:
     if profile.catalog == "glue":
         region = {"glue.region": profile.region} if profile.region else {}
         return {"type": "glue", **region, **properties}
-    return {"type": "sql", "uri": sqlite_uri(profile), **properties}
+    return {"type": "sql", "uri": sqlite_uri(profile.catalog_file), **properties}
 
 
 def find_catalog(profile: Profile) -> Catalog | None:
@@ -104,14 +107,34 @@ def create_local_catalog(profile: Profile) -> None:
         )
     with locked(directory):
         check_is_warehouse(profile)
-        with closing(sqlite3.connect(profile.catalog_file, timeout=BUSY_MILLISECONDS / 1000)) as connection:
-            # Write-ahead logging lets readers go on while a commit is made; it stays with the file.
-            connection.execute("PRAGMA journal_mode=WAL")
-        from pyiceberg.catalog import load_catalog
+        file = profile.catalog_file
+        if not file.is_file() or not file.stat().st_size:
+            # Beside its place first: a run that found the file without its tables would make them as well, and one of
+            # the two would fail.
+            partial = file.with_name(f"{file.name}{PARTIAL}")
+            partial.unlink(missing_ok=True)
+            _fill_catalog(profile, partial)
+            partial.replace(file)
+        else:
+            _fill_catalog(profile, file)
 
-        catalog = load_catalog(CATALOG_NAME, type="sql", uri=sqlite_uri(profile), warehouse=profile.warehouse_uri)
+
+def _fill_catalog(profile: Profile, file: Path) -> None:
+    """Give a SQLite file what it lacks of a catalog, and leave nothing of it open."""
+    from pyiceberg.catalog import load_catalog
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    with closing(sqlite3.connect(file, timeout=BUSY_MILLISECONDS / 1000)) as connection:
+        # Write-ahead logging lets readers go on while a commit is made; it stays with the file.
+        connection.execute("PRAGMA journal_mode=WAL")
+    catalog = load_catalog(CATALOG_NAME, type="sql", uri=sqlite_uri(file), warehouse=profile.warehouse_uri)
+    assert isinstance(catalog, SqlCatalog)
+    try:
         for namespace in NAMESPACES:
             catalog.create_namespace_if_not_exists(namespace)
+    finally:
+        # An open connection keeps part of the file in its log, which bears the file's name.
+        catalog.engine.dispose()
 
 
 def checkpoint(profile: Profile) -> None:

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 BUSY_MILLISECONDS: Final = 60_000
 """How long a writer of the SQLite catalog waits for another, in Spark, in PyIceberg and here alike: whoever gives up
 first fails a run that had only to wait, for a backup of the file, say."""
+PARTIAL: Final = ".partial"
+"""How the name of a catalog ends that is still being made."""
 _OWN: Final = (
     "catalog.db",
     "catalog.db-wal",
     "catalog.db-shm",
     # There for a moment while another run makes the catalog.
-    "catalog.db-journal",
+    *(f"catalog.db{PARTIAL}{part}" for part in ("", "-journal", "-wal", "-shm")),
     "textract",
     *NAMESPACES,
     "_staging",
@@ -33,13 +35,13 @@ _OWN: Final = (
 )
 
 
-def sqlite_uri(profile: Profile) -> str:
-    """Return the address of the catalog's file for SQLAlchemy.
+def sqlite_uri(file: Path) -> str:
+    """Return the address of a catalog's file for SQLAlchemy.
 
-    :param profile: a profile with the SQLite catalog.
+    :param file: of SQLite.
     """
     # Left to itself, Python's driver gives up after five seconds.
-    return f"sqlite:///{profile.catalog_file}?timeout={BUSY_MILLISECONDS // 1000}"
+    return f"sqlite:///{file}?timeout={BUSY_MILLISECONDS // 1000}"
 
 
 def check_directory(directory: Path) -> None:

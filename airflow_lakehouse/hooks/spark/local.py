@@ -45,8 +45,12 @@ JOB_MODULE: Final = "airflow_lakehouse.spark.jobs"
 _KEEP_SECONDS: Final = 30 * 24 * 3600
 _EXIT_SECONDS: Final = 30
 _LOG_BYTES: Final = 256 * 1024
-# Airflow's secrets and the pipes of the task that submits are none of the job's business.
-_PRIVATE = ("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "AIRFLOW_CTX_", "_AIRFLOW", "__AIRFLOW")
+# Airflow's secrets and the pipes of the task that submits are none of the job's business. Nor is the mark pyspark sets
+# where this process has a session over Connect: under spark-submit the job would look for that server, in vain.
+_PRIVATE = (
+    *("AIRFLOW__", "AIRFLOW_CONN_", "AIRFLOW_VAR_", "AIRFLOW_CTX_", "_AIRFLOW", "__AIRFLOW"),
+    "SPARK_CONNECT_MODE_ENABLED",
+)
 
 
 @dataclass(frozen=True)

@@ -188,12 +188,18 @@ def test_handles_travel(runner: LocalRunner, arguments: dict[str, Any]) -> None:
 def test_secrets_of_airflow_stay_with_airflow(
     runner: LocalRunner, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Airflow's configuration, with its keys and passwords, is not in the job's environment."""
-    monkeypatch.setenv("AIRFLOW__CORE__FERNET_KEY", "not for jobs")
+    """Airflow's configuration, with its keys and passwords, is not in the job's environment.
+
+    Nor is how pyspark marks a process with a session over Connect: spark-submit's driver would look for its server.
+    """
+    private = ["AIRFLOW__CORE__FERNET_KEY", "SPARK_CONNECT_MODE_ENABLED"]
+    for name in private:
+        monkeypatch.setenv(name, "not for jobs")
+    monkeypatch.setenv("OF_THE_USER", "for jobs")
     Path(arguments["until"]).touch()
-    handle = runner.submit("work", arguments, TOKEN)
+    handle = runner.submit("work", {**arguments, "private": [*private, "OF_THE_USER"]}, TOKEN)
     assert _end(runner, handle) is JobState.SUCCEEDED
-    assert runner.result(handle)["secret"] is None
+    assert runner.result(handle)["kept"] == ["OF_THE_USER"]
 
 
 def test_a_job_of_another_machine_is_said_to_be_one(runner: LocalRunner, arguments: dict[str, Any]) -> None:
