@@ -139,6 +139,7 @@ def test_two_runs_over_different_days(
     assert compare(profile, expected) == NOTHING
 
 
+@pytest.mark.thorough
 def test_silver_made_from_an_older_bronze_heals(
     warehouse: Profile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -203,6 +203,7 @@ def test_dates_places_and_ages_have_their_rules(without_persons: Profile) -> Non
         assert (people[one]["birth_date"], people[one]["birth_date_text"]) == (None, "1961")
 
 
+@pytest.mark.thorough
 def test_runs_one_by_one_give_what_one_run_gives(warehouse: Profile, tmp_path: Path) -> None:
     """Records in three loads, corrections and a deletion among them, leave the silver that one load would leave."""
     newer = {"meta": {"lastUpdated": "2026-05-01T00:00:00Z"}}

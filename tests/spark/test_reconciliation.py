@@ -39,6 +39,7 @@ def _patient(id_: str, version: int) -> dict[str, Any]:
     return {"resourceType": "Patient", "id": id_, "meta": {"versionId": str(version)}}
 
 
+@pytest.mark.thorough
 def test_totals_are_carried_from_run_to_run(warehouse: Profile, tmp_path: Path) -> None:
     """Versions, deletions, rows without id, collisions and a replaced file: the totals are those of one run at once."""
     drop = tmp_path / "drop"
@@ -72,7 +73,7 @@ def test_totals_are_carried_from_run_to_run(warehouse: Profile, tmp_path: Path) 
     assert whole.totals[OBSERVATION] == {"winner": 2, "superseded": 2, "excluded": 1, "component": 4}
 
 
-@pytest.mark.parametrize("table", [PATIENT, silver.COLLISIONS.name])
+@pytest.mark.parametrize("table", [pytest.param(PATIENT, marks=pytest.mark.thorough), silver.COLLISIONS.name])
 def test_a_row_that_left_silver_stops_the_next_run(warehouse: Profile, tmp_path: Path, table: str) -> None:
     """A row that vanished from silver between two runs stops the next one; a full run brings it back."""
     drop = tmp_path / "drop"

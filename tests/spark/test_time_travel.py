@@ -132,6 +132,7 @@ def test_what_is_rolled_back_is_loaded_again_once(
     assert load(warehouse, two_runs)[1].status == "unchanged"
 
 
+@pytest.mark.thorough
 def test_maintenance_leaves_every_run_to_go_back_to(warehouse: Profile, two_runs: Path) -> None:
     """Compacted and expired as hard as can be, both runs are read, gone back to, and loaded forward from, as before."""
     before = _everything(warehouse)
