@@ -30,9 +30,9 @@ from measure import Peak
 
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark import connect_server
-from airflow_lakehouse.spark.catalog import create_local_catalog
 from airflow_lakehouse.spark.jars import spark_home
 from airflow_lakehouse.spark.java import find_java
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.session import open_session
 
 PATHLING: Final = "9.4.0"

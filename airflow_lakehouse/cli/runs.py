@@ -73,7 +73,8 @@ def _described(point: Point) -> dict[str, Any]:
 def _retain(profile: Profile, options: argparse.Namespace) -> None:
     from airflow_lakehouse.spark import run_tags
     from airflow_lakehouse.spark.as_of import find_run
-    from airflow_lakehouse.spark.catalog import checkpoint, load_pyiceberg
+    from airflow_lakehouse.spark.catalog import load_pyiceberg
+    from airflow_lakehouse.spark.local_warehouse import checkpoint
 
     asked = ((options.keep, run_tags.keep), (options.let_go, run_tags.let_go), (options.forget, run_tags.forget))
     for chosen, change in asked:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from airflow_lakehouse.dbt.manifest import read_manifest, sources_of_models
-from airflow_lakehouse.spark.catalog import checkpoint, current_snapshot, find_table, load_pyiceberg
+from airflow_lakehouse.spark.catalog import current_snapshot, find_table, load_pyiceberg
+from airflow_lakehouse.spark.local_warehouse import checkpoint
 from airflow_lakehouse.spark.run_tags import tag_run
 
 if TYPE_CHECKING:

@@ -95,7 +95,7 @@ def finish(project_dir: str, *, context: Context, **_: Any) -> None:
     :param project_dir: where dbt ran.
     :param context: the task's context.
     """
-    from airflow_lakehouse.spark.catalog import checkpoint
+    from airflow_lakehouse.spark.local_warehouse import checkpoint
 
     task: Any = context["ti"].task
     run: _Run | None = getattr(task, _ATTRIBUTE, None)

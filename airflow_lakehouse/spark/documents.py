@@ -9,8 +9,9 @@ from airflow_lakehouse.ocr.engine import TEXTRACT
 from airflow_lakehouse.parsers.documents import DocumentsParser
 from airflow_lakehouse.parsing import load_registry
 from airflow_lakehouse.spark import attachments, discovery
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.ledger import Ledger
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

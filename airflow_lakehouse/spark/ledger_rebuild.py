@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_lakehouse.parsing import SourceFile, load_registry
 from airflow_lakehouse.spark import conflicts, discovery, run_tags
 from airflow_lakehouse.spark.batch import BATCHES
-from airflow_lakehouse.spark.catalog import checkpoint, load_pyiceberg, table_identifiers
+from airflow_lakehouse.spark.catalog import load_pyiceberg, table_identifiers
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.ledger_rows import DISCOVERED, Entry, as_row, waiting
 from airflow_lakehouse.spark.load import ensure_tables
+from airflow_lakehouse.spark.local_warehouse import checkpoint
 from airflow_lakehouse.spark.session import STAMP
 from airflow_lakehouse.tables import bronze, ops
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from contextlib import contextmanager
+import sqlite3
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError
+from airflow_lakehouse.profile import CATALOG_NAME
 from airflow_lakehouse.tables import NAMESPACES
 
 if TYPE_CHECKING:
@@ -42,6 +44,68 @@ def sqlite_uri(file: Path) -> str:
     """
     # Left to itself, Python's driver gives up after five seconds.
     return f"sqlite:///{file}?timeout={BUSY_MILLISECONDS // 1000}"
+
+
+def create_local_catalog(profile: Profile) -> None:
+    """Make sure that a local warehouse and its SQLite catalog exist.
+
+    :param profile: a profile with the SQLite catalog; any other is left alone.
+    :raises ConfigurationError: when the warehouse cannot be written, or is something else.
+    """
+    if profile.catalog != "sqlite":
+        return
+    directory = profile.warehouse_dir
+    check_directory(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"warehouse {directory} cannot be created: {error.strerror}", remedy="give a directory that can be written"
+        ) from error
+    if not os.access(directory, os.W_OK):
+        raise ConfigurationError(
+            f"warehouse {directory} cannot be written", remedy="mend its permissions or give another"
+        )
+    with locked(directory):
+        check_is_warehouse(profile)
+        file = profile.catalog_file
+        if not file.is_file() or not file.stat().st_size:
+            # Beside its place first: a run that found the file without its tables would make them as well, and one of
+            # the two would fail.
+            partial = file.with_name(f"{file.name}{PARTIAL}")
+            partial.unlink(missing_ok=True)
+            _fill_catalog(profile, partial)
+            partial.replace(file)
+        else:
+            _fill_catalog(profile, file)
+
+
+def _fill_catalog(profile: Profile, file: Path) -> None:
+    """Give a SQLite file what it lacks of a catalog, and leave nothing of it open."""
+    from pyiceberg.catalog import load_catalog
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    with closing(sqlite3.connect(file, timeout=BUSY_MILLISECONDS / 1000)) as connection:
+        # Write-ahead logging lets readers go on while a commit is made; it stays with the file.
+        connection.execute("PRAGMA journal_mode=WAL")
+    catalog = load_catalog(CATALOG_NAME, type="sql", uri=sqlite_uri(file), warehouse=profile.warehouse_uri)
+    assert isinstance(catalog, SqlCatalog)
+    try:
+        for namespace in NAMESPACES:
+            catalog.create_namespace_if_not_exists(namespace)
+    finally:
+        # An open connection keeps part of the file in its log, which bears the file's name.
+        catalog.engine.dispose()
+
+
+def checkpoint(profile: Profile) -> None:
+    """Write the SQLite log back, so that ``catalog.db`` alone can be copied and read.
+
+    :param profile: a profile with the SQLite catalog; any other is left alone.
+    """
+    if profile.catalog == "sqlite" and profile.catalog_file.is_file():
+        with closing(sqlite3.connect(profile.catalog_file, timeout=BUSY_MILLISECONDS / 1000)) as connection:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 def check_directory(directory: Path) -> None:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_lakehouse.exceptions import ConfigurationError, ConflictError, DownstreamAheadError
 from airflow_lakehouse.spark import conflicts, delta, lineage
 from airflow_lakehouse.spark.as_of import find_run
-from airflow_lakehouse.spark.catalog import checkpoint, find_table, load_pyiceberg, named, table_identifiers
+from airflow_lakehouse.spark.catalog import find_table, load_pyiceberg, named, table_identifiers
 from airflow_lakehouse.spark.ledger import Ledger
+from airflow_lakehouse.spark.local_warehouse import checkpoint
 from airflow_lakehouse.tables import NAMESPACES, by_name, ops, silver
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.profile import CATALOG_NAME
-from airflow_lakehouse.spark import catalog
-from airflow_lakehouse.spark.local_warehouse import BUSY_MILLISECONDS
+from airflow_lakehouse.spark.local_warehouse import BUSY_MILLISECONDS, checkpoint
 from airflow_lakehouse.spark.remote import channel_builder, named_file, read
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def open_session(profile: Profile, remote: str | None = None) -> Iterator[SparkS
         spark.stop()
         if remote:
             _disarm(spark)
-        catalog.checkpoint(profile)
+        checkpoint(profile)
 
 
 def _renewed(file: Path) -> SparkSession.Builder:

@@ -44,7 +44,7 @@ def lakehouse_engine() -> Iterator[Server]:
 @pytest.fixture
 def lakehouse_spark(lakehouse_profile: Profile, lakehouse_engine: Server) -> Iterator[SparkSession]:
     """Return a Spark session on the lakehouse of :func:`lakehouse_profile`."""
-    from airflow_lakehouse.spark.catalog import create_local_catalog
+    from airflow_lakehouse.spark.local_warehouse import create_local_catalog
     from airflow_lakehouse.spark.session import open_session
 
     create_local_catalog(lakehouse_profile)

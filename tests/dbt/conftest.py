@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.connect_server import hold_server
 from airflow_lakehouse.spark.load import ensure_tables
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.session import open_session
 
 sys.path.insert(0, str(Path(__file__).parent))

@@ -18,10 +18,11 @@ import pytest
 from airflow_lakehouse.exceptions import MaintenanceError
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark import delta, run_tags
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.conflicts import is_conflict
 from airflow_lakehouse.spark.files import local_path
 from airflow_lakehouse.spark.jobs import JobArguments, JobResult, run_job
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.maintenance import verify
 from airflow_lakehouse.spark.maintenance.health import health_of
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy

@@ -14,9 +14,10 @@ from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import TableContractError
 from airflow_lakehouse.hooks.partitions import look_at
 from airflow_lakehouse.spark import delta, load, pinned, schema, silver_resources
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.evolve import evolve
 from airflow_lakehouse.spark.jobs import UNCHANGED, JobArguments, run_job
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 from airflow_lakehouse.spark.rollback import roll_back
 from airflow_lakehouse.spark.session import open_session

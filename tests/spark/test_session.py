@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_lakehouse.spark.catalog import create_local_catalog
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.session import open_session
 
 if TYPE_CHECKING:

@@ -21,10 +21,11 @@ from airflow_lakehouse.spark import (
     totals,
 )
 from airflow_lakehouse.spark.as_of import resolve
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.release import Release, record
 from airflow_lakehouse.spark.session import stamp
 from airflow_lakehouse.spark.work import Work

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 
 from airflow_lakehouse.parsing import load_registry
 from airflow_lakehouse.spark import attachments, batch, conflicts, discovery, load, reread
-from airflow_lakehouse.spark.catalog import create_local_catalog, find_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import find_catalog, load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 
 if TYPE_CHECKING:
     from airflow_lakehouse.parsing import Registry

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from airflow_lakehouse.parsing import load_registry
 from airflow_lakehouse.spark import batch, conflicts, conform, discovery, load
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.ledger_rows import DISCOVERED, Entry, file_of, loaded_entry
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.quarantine import live_rejects
 from airflow_lakehouse.tables import bronze
 

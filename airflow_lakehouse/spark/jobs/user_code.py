@@ -7,10 +7,10 @@ import traceback
 from typing import Final
 
 from airflow_lakehouse.exceptions import ConfigurationError, JobFailedError, LakehouseError
-from airflow_lakehouse.spark.catalog import create_local_catalog
 from airflow_lakehouse.spark.engine import job_session
 from airflow_lakehouse.spark.jobs.failures import kind_of, known_error
 from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.session import stamp
 from airflow_lakehouse.spark.user_code import UserCode, place_of
 

@@ -14,8 +14,9 @@ from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.resources import resource_dir
 from airflow_lakehouse.spark import connect_server
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.create import create_table
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import bronze, silver
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from airflow_lakehouse._compat import AirflowFailException, TaskDeferred
 from airflow_lakehouse.hooks.spark import LocalRunner
 from airflow_lakehouse.operators.maintenance import IcebergMaintenanceOperator
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.create import create_table
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 from airflow_lakehouse.tables import ops
 

@@ -11,10 +11,11 @@ from pyiceberg.exceptions import CommitFailedException
 from airflow_lakehouse.parsing import SourceFile
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark import ledger_rows
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.create import create_table
 from airflow_lakehouse.spark.discovery import Found
 from airflow_lakehouse.spark.ledger import Ledger
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import ops
 
 if TYPE_CHECKING:

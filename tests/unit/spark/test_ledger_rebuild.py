@@ -12,13 +12,14 @@ import pytest
 from airflow_lakehouse.parsing import SourceFile
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark import reconcile
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.discovery import Found
 from airflow_lakehouse.spark.files import file_uri
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.ledger_rebuild import REBUILT, rebuild
 from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED, Entry
 from airflow_lakehouse.spark.load import ensure_tables
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import bronze, ops
 from tests.unit.spark.tiny_rows import add_rows
 

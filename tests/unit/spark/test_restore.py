@@ -11,7 +11,8 @@ import pytest
 from airflow_lakehouse.cli import main
 from airflow_lakehouse.exceptions import TableLostError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.restore import lost_tables, restore
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from airflow_lakehouse.parsing import SourceFile
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark import delta, rollback
 from airflow_lakehouse.spark.as_of import resolve
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.discovery import Found
 from airflow_lakehouse.spark.ledger import Ledger
 from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED, Entry
 from airflow_lakehouse.spark.load import ensure_tables
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.rollback import roll_back
 from airflow_lakehouse.spark.run_tags import tag_run
 from airflow_lakehouse.tables import Table, bronze, by_name, ops, silver

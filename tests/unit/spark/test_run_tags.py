@@ -17,8 +17,9 @@ from airflow_lakehouse.exceptions import JobError, SnapshotNotFoundError
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark import jobs, lineage, run_tags
 from airflow_lakehouse.spark.as_of import find_run, resolve
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.jobs import UNCHANGED, JobArguments, JobResult
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.maintenance.history import expirable, history_of
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 

@@ -15,9 +15,10 @@ from airflow_lakehouse.cli import main
 from airflow_lakehouse.exceptions import TableNotFoundError
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark import delta, load
-from airflow_lakehouse.spark.catalog import create_local_catalog, load_pyiceberg
+from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.create import create_table
 from airflow_lakehouse.spark.files import local_path
+from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.maintenance.history import expirable, history_of, needed_by_consumers
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 from airflow_lakehouse.spark.maintenance.storage import orphans_of
