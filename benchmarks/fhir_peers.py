@@ -22,9 +22,9 @@ from fhir_ingest import PATHLING, set_up_pathling
 
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import connect_server
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
-from airflow_lakehouse.spark.session import open_session
+from airflow_lakehouse.spark.engine import connect_server
+from airflow_lakehouse.spark.engine.session import open_session
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import bronze, silver
 
 if TYPE_CHECKING:

@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import bronze_rows, connect_server, load, schema
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.create import create_table
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
-from airflow_lakehouse.spark.session import open_session
+from airflow_lakehouse.spark.bronze import bronze_rows
+from airflow_lakehouse.spark.engine import connect_server
+from airflow_lakehouse.spark.engine.session import open_session
+from airflow_lakehouse.spark.iceberg import load, schema
+from airflow_lakehouse.spark.iceberg.create import create_table
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import Column, Partition, Table
 from airflow_lakehouse.tables.bronze import RECORD_KEY
 

@@ -26,11 +26,11 @@ from typing import TYPE_CHECKING, Any, Final
 from unittest import mock
 
 from airflow_lakehouse.cli.sample import write_sample
-from airflow_lakehouse.spark import run_tags
-from airflow_lakehouse.spark.as_of import find_run
-from airflow_lakehouse.spark.catalog import load_pyiceberg, table_identifiers
+from airflow_lakehouse.spark.iceberg import run_tags
+from airflow_lakehouse.spark.iceberg.as_of import find_run
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg, table_identifiers
 from airflow_lakehouse.testing.aws_shape import AwsShape, aws_shape
 from airflow_lakehouse.testing.s3_server import s3_server
 

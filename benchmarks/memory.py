@@ -20,8 +20,8 @@ from measure import Peak
 
 from airflow_lakehouse.cli.sample import write_sample
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import connect_server
-from airflow_lakehouse.spark.connect_supervisor import MEMORY_VARIABLE
+from airflow_lakehouse.spark.engine import connect_server
+from airflow_lakehouse.spark.engine.connect_supervisor import MEMORY_VARIABLE
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
 
 _TIMES: Final = 10

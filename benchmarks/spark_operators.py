@@ -45,7 +45,7 @@ PATIENCE: Final = 90
 JOB: Final = """
 import json, sys, time
 from pathlib import Path
-sys.stderr.write("2026-01-15 10:00:00,123 INFO airflow_lakehouse.spark.load: reading the drop\\n")
+sys.stderr.write("2026-01-15 10:00:00,123 INFO airflow_lakehouse.spark.iceberg.load: reading the drop\\n")
 sys.stderr.flush()
 while not Path({until!r}).exists():
     time.sleep(0.05)

@@ -90,7 +90,7 @@ install_packages() {
 
 python=$(find_python)
 check_java
-inputs=(pyproject.toml constraints/local.txt tools/setup.sh airflow_lakehouse/dbt/requirements.lock airflow_lakehouse/spark/jars.py)
+inputs=(pyproject.toml constraints/local.txt tools/setup.sh airflow_lakehouse/dbt/requirements.lock airflow_lakehouse/spark/engine/jars.py)
 # The folder too: an environment does not work where it was moved to.
 wanted="$(cat "${inputs[@]}" | cksum) $("$python" --version) $PWD"
 stamp=.venv/.setup-complete unfinished=.venv/.setup-unfinished

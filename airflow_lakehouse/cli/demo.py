@@ -23,7 +23,7 @@ from airflow_lakehouse.cli.airflow_home import (
     write_sample_input,
 )
 from airflow_lakehouse.exceptions import JobError
-from airflow_lakehouse.spark.connect_server import running_server, stop_unused_server
+from airflow_lakehouse.spark.engine.connect_server import running_server, stop_unused_server
 
 if TYPE_CHECKING:
     import argparse

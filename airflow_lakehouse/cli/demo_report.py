@@ -60,7 +60,7 @@ def quarantine_reasons(profile: Profile) -> Counter[str]:
 
     :param profile: the lakehouse.
     """
-    from airflow_lakehouse.spark.catalog import find_table, load_pyiceberg
+    from airflow_lakehouse.spark.storage.catalog import find_table, load_pyiceberg
 
     table = find_table(load_pyiceberg(profile), bronze.QUARANTINE.identifier)
     if table is None:

@@ -48,8 +48,8 @@ def run(options: argparse.Namespace) -> int:
 def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     from airflow_lakehouse.dbt.environment import ensure_environment
     from airflow_lakehouse.parsing import load_registry
-    from airflow_lakehouse.spark import connect_server, jars
-    from airflow_lakehouse.spark.java import find_java
+    from airflow_lakehouse.spark.engine import connect_server, jars
+    from airflow_lakehouse.spark.engine.java import find_java
 
     yield "python", lambda: sys.version.split()[0]
     yield "java", find_java
@@ -64,7 +64,7 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
 
 def _tables(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], str]]]:
     from airflow_lakehouse.spark import restore
-    from airflow_lakehouse.spark.catalog import load_pyiceberg, table_identifiers
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg, table_identifiers
 
     profile = Profile(options.warehouse, parsers=tuple(options.parser))
 

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
 
     :param options: the parsed options.
     """
-    from airflow_lakehouse.spark import connect_server
+    from airflow_lakehouse.spark.engine import connect_server
 
     if options.action == "stop":
         sys.stdout.write("stopped\n" if connect_server.stop_server() else "no engine was running\n")

@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> int:
 
     :param options: the parsed options.
     """
-    from airflow_lakehouse.spark.jars import fetch_jars
+    from airflow_lakehouse.spark.engine.jars import fetch_jars
 
     for path in fetch_jars(aws=options.aws):
         sys.stdout.write(f"{path}\n")

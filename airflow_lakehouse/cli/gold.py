@@ -51,8 +51,8 @@ def gold_as_of(arguments: JobArguments, as_of: str | None, namespace: str | None
     from airflow_lakehouse.dbt.build import build_gold
     from airflow_lakehouse.dbt.edition import edition
     from airflow_lakehouse.resources import resource_dir
-    from airflow_lakehouse.spark.catalog import load_pyiceberg
-    from airflow_lakehouse.spark.connect_server import hold_server
+    from airflow_lakehouse.spark.engine.connect_server import hold_server
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
     profile = arguments.profile
     wanted = edition(load_pyiceberg(profile), resource_dir("dbt_example"), as_of, namespace)
@@ -75,7 +75,7 @@ def refresh_gold(arguments: JobArguments) -> dict[str, dict[str, int]]:
     """
     from airflow_lakehouse.dbt.build import build_gold, is_current
     from airflow_lakehouse.dbt.freshness import tag_gold
-    from airflow_lakehouse.spark.connect_server import hold_server
+    from airflow_lakehouse.spark.engine.connect_server import hold_server
 
     profile = arguments.profile
     if is_current(profile):

@@ -41,8 +41,8 @@ def run(options: argparse.Namespace) -> int:
 
     :param options: the parsed options.
     """
-    from airflow_lakehouse.spark.catalog import load_pyiceberg
     from airflow_lakehouse.spark.maintenance.survey import warehouse_health
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
     found = warehouse_health(load_pyiceberg(profile_of(options)), options.orphans)
     if options.json:

@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
 
     :param options: the parsed options.
     """
-    from airflow_lakehouse.spark.ledger_rebuild import rebuild
+    from airflow_lakehouse.spark.bronze.ledger_rebuild import rebuild
 
     counts = rebuild(Profile(options.warehouse, parsers=tuple(options.parser)))
     if options.json:

@@ -42,8 +42,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _plan(profile: Profile, policy: MaintenancePolicy) -> dict[str, Any]:
-    from airflow_lakehouse.spark.catalog import load_pyiceberg
     from airflow_lakehouse.spark.maintenance.survey import survey
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
     found = survey(load_pyiceberg(profile), policy)
     steps = [step for finding in found for step in finding.as_dicts()]

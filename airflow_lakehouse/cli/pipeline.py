@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.cli.progress import stage
 from airflow_lakehouse.exceptions import InputError, UsageError
-from airflow_lakehouse.spark import privacy
-from airflow_lakehouse.spark.as_of import resolve
-from airflow_lakehouse.spark.audit import check_accepted
-from airflow_lakehouse.spark.catalog import current_snapshot, load_pyiceberg
+from airflow_lakehouse.spark.iceberg.as_of import resolve
 from airflow_lakehouse.spark.jobs import UNCHANGED, JobArguments, JobResult, run_job
+from airflow_lakehouse.spark.silver import privacy
+from airflow_lakehouse.spark.silver.audit import check_accepted
+from airflow_lakehouse.spark.storage.catalog import current_snapshot, load_pyiceberg
 from airflow_lakehouse.spark.transforms.attachments import EXTRACTED
 from airflow_lakehouse.tables import bronze
 
@@ -34,7 +34,7 @@ class Request:
     """What to run.
 
     :param profile: the lakehouse and its drop.
-    :param dt: see :class:`airflow_lakehouse.spark.scope.Scope`.
+    :param dt: see :class:`airflow_lakehouse.spark.bronze.scope.Scope`.
     :param source_system: see there.
     :param through: the last stage.
     :param max_bad_ratio: see :class:`airflow_lakehouse.spark.jobs.JobArguments`.
@@ -133,7 +133,7 @@ def read_documents(arguments: JobArguments, loaded: JobResult) -> bool:
     """
     if not loaded.files.get("waiting") and not loaded.attachments.get(EXTRACTED):
         return False
-    from airflow_lakehouse.spark.documents import read, to_read
+    from airflow_lakehouse.spark.documents.to_read import read, to_read
 
     documents = to_read(arguments.profile, arguments.scope)
     with stage("reading documents", len(documents)) as step:

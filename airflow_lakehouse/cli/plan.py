@@ -50,8 +50,8 @@ def plan_release(profile: Profile) -> list[TablePlan]:
     :raises ConfigurationError: when the directory is no place for a warehouse.
     """
     from airflow_lakehouse.parsing import load_registry
-    from airflow_lakehouse.spark.catalog import find_catalog
     from airflow_lakehouse.spark.evolve import plan_tables
+    from airflow_lakehouse.spark.storage.catalog import find_catalog
     from airflow_lakehouse.tables import ALL
 
     return plan_tables(find_catalog(profile), (*ALL, *load_registry(profile.parsers).tables.values()))

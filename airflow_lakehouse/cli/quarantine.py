@@ -55,8 +55,8 @@ def read_quarantine(
     :param limit: examples a reason.
     :param text: also return the rejected bytes of the examples.
     """
-    from airflow_lakehouse.spark.catalog import load_pyiceberg
-    from airflow_lakehouse.spark.quarantine import live_rejects
+    from airflow_lakehouse.spark.bronze.quarantine import live_rejects
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
     # The bytes are the bulk of the table, and nobody's business unless asked for.
     fields = (*_PLACE, "raw") if text else _PLACE

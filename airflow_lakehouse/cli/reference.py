@@ -25,7 +25,7 @@ _REASONS: Final = (
     (
         "Quarantine: a file or a record of any source",
         "`reason` in `bronze_quarantine`. What came before in the same file is loaded.",
-        ("spark.bronze_rows", "spark.cutting", "spark.staging"),
+        ("spark.bronze.bronze_rows", "spark.bronze.cutting", "spark.bronze.staging"),
     ),
     (
         "Quarantine: a FHIR record",
@@ -60,7 +60,7 @@ _REASONS: Final = (
     (
         "Collisions of observations",
         "`collision_reason` in `silver_observation_collisions`; `NULL_` and a column where the key lacks it.",
-        ("spark.silver_observations",),
+        ("spark.silver.observations",),
     ),
 )
 _FLAGS: Final = (
@@ -76,7 +76,7 @@ _FLAGS: Final = (
         "spark.transforms.observation",
         "spark.transforms.attachments",
         "spark.transforms.doc_blocks",
-        "spark.orphans",
+        "spark.silver.orphans",
     ),
 )
 _FLAG: Final = "Flag: "

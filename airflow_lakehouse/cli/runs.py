@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
     from airflow_lakehouse.profile import Profile
-    from airflow_lakehouse.spark.run_tags import Point
+    from airflow_lakehouse.spark.iceberg.run_tags import Point
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,8 +51,8 @@ def list_runs(profile: Profile) -> list[dict[str, Any]]:
 
     :param profile: the lakehouse.
     """
-    from airflow_lakehouse.spark.catalog import load_pyiceberg
-    from airflow_lakehouse.spark.run_tags import points
+    from airflow_lakehouse.spark.iceberg.run_tags import points
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
     return [_described(point) for point in points(load_pyiceberg(profile))]
 
@@ -71,10 +71,10 @@ def _described(point: Point) -> dict[str, Any]:
 
 
 def _retain(profile: Profile, options: argparse.Namespace) -> None:
-    from airflow_lakehouse.spark import run_tags
-    from airflow_lakehouse.spark.as_of import find_run
-    from airflow_lakehouse.spark.catalog import load_pyiceberg
-    from airflow_lakehouse.spark.local_warehouse import checkpoint
+    from airflow_lakehouse.spark.iceberg import run_tags
+    from airflow_lakehouse.spark.iceberg.as_of import find_run
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+    from airflow_lakehouse.spark.storage.local_warehouse import checkpoint
 
     asked = ((options.keep, run_tags.keep), (options.let_go, run_tags.let_go), (options.forget, run_tags.forget))
     for chosen, change in asked:

@@ -53,7 +53,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _note_release(profile: Profile, name: str) -> None:
-    from airflow_lakehouse.spark.catalog import load_pyiceberg, named
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg, named
 
     catalog = load_pyiceberg(profile)
     note_release(catalog, [named(catalog, name)])
@@ -65,12 +65,12 @@ def read_rows(profile: Profile, name: str, limit: int | None = None, as_of: str 
     :param profile: the lakehouse.
     :param name: with or without the namespace.
     :param limit: at most so many.
-    :param as_of: see :func:`airflow_lakehouse.spark.as_of.resolve`.
+    :param as_of: see :func:`airflow_lakehouse.spark.iceberg.as_of.resolve`.
     :raises TableNotFoundError: when there is no such table; the message lists those there are.
     :raises SnapshotNotFoundError: when there is no such run, tag or time.
     """
-    from airflow_lakehouse.spark.as_of import resolve
-    from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
+    from airflow_lakehouse.spark.iceberg.as_of import resolve
+    from airflow_lakehouse.spark.storage.catalog import get_table, load_pyiceberg
 
     catalog = load_pyiceberg(profile)
     table = get_table(catalog, name)

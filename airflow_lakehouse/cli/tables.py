@@ -32,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
 
     :param options: the parsed options.
     """
-    from airflow_lakehouse.spark.catalog import load_pyiceberg
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
     profile = profile_of(options)
     rows = list_tables(profile, options.as_of)
@@ -52,10 +52,10 @@ def list_tables(profile: Profile, as_of: str | None = None) -> list[dict[str, An
     """Return name, rows, snapshot, files and bytes of each table, in the order of the layers.
 
     :param profile: the lakehouse.
-    :param as_of: see :func:`airflow_lakehouse.spark.as_of.resolve`; of a tag, only the tables that carry it.
+    :param as_of: see :func:`airflow_lakehouse.spark.iceberg.as_of.resolve`; of a tag, only the tables that carry it.
     """
-    from airflow_lakehouse.spark.as_of import resolve
-    from airflow_lakehouse.spark.catalog import copy_identifiers, get_table, load_pyiceberg, table_identifiers
+    from airflow_lakehouse.spark.iceberg.as_of import resolve
+    from airflow_lakehouse.spark.storage.catalog import copy_identifiers, get_table, load_pyiceberg, table_identifiers
 
     catalog = load_pyiceberg(profile)
     moment = resolve(catalog, as_of)

@@ -26,7 +26,7 @@ from airflow_lakehouse.cli.airflow_home import (
 )
 from airflow_lakehouse.exceptions import EngineError, UsageError
 from airflow_lakehouse.hooks.spark.process import find_process, is_running
-from airflow_lakehouse.spark.connect_server import running_server, stop_unused_server
+from airflow_lakehouse.spark.engine.connect_server import running_server, stop_unused_server
 
 if TYPE_CHECKING:
     import argparse

@@ -19,8 +19,8 @@ from airflow_lakehouse.dbt.environment import DbtEnvironment, ensure_environment
 from airflow_lakehouse.dbt.invocation import dbt_environ
 from airflow_lakehouse.exceptions import AuditError, JobError
 from airflow_lakehouse.resources import resource_dir
-from airflow_lakehouse.spark.catalog import current_snapshot, load_pyiceberg
-from airflow_lakehouse.spark.local_warehouse import checkpoint
+from airflow_lakehouse.spark.storage.catalog import current_snapshot, load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

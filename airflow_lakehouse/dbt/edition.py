@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Final
 from airflow_lakehouse.dbt import freshness
 from airflow_lakehouse.dbt.manifest import read_manifest, sources_of_models
 from airflow_lakehouse.exceptions import ConfigurationError
-from airflow_lakehouse.spark import delta
-from airflow_lakehouse.spark.as_of import resolve
-from airflow_lakehouse.spark.catalog import COPY_PREFIX, find_table
+from airflow_lakehouse.spark.iceberg.as_of import resolve
+from airflow_lakehouse.spark.silver import delta
+from airflow_lakehouse.spark.storage.catalog import COPY_PREFIX, find_table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,7 +60,7 @@ def edition(catalog: Catalog, project: Path, as_of: str | None, namespace: str |
 
     :param catalog: the catalog of the sources.
     :param project: the dbt project.
-    :param as_of: a run, a tag or a time, see :func:`airflow_lakehouse.spark.as_of.resolve`; None for today's.
+    :param as_of: a run, a tag or a time, see :func:`airflow_lakehouse.spark.iceberg.as_of.resolve`; None for today's.
     :param namespace: where gold as of a moment goes: one of its own, so that it never takes the place of today's.
     :raises ConfigurationError: when one is given without the other, the namespace is not a legal one, a source cannot
         be read as of a moment, or was de-identified since.

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final
 from uuid import uuid4
 
 from airflow_lakehouse.dbt.manifest import read_manifest, sources_of_models
-from airflow_lakehouse.spark.catalog import current_snapshot, find_table, load_pyiceberg
-from airflow_lakehouse.spark.local_warehouse import checkpoint
-from airflow_lakehouse.spark.run_tags import tag_run
+from airflow_lakehouse.spark.iceberg.run_tags import tag_run
+from airflow_lakehouse.spark.storage.catalog import current_snapshot, find_table, load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -95,7 +95,7 @@ def mark_tested(catalog: Catalog, model: str) -> None:
 
 
 def tag_gold(profile: Profile, run_id: str, models: Iterable[str]) -> None:
-    """Tag gold tables that were built as what a run left; see :mod:`airflow_lakehouse.spark.run_tags`.
+    """Tag gold tables that were built as what a run left; see :mod:`airflow_lakehouse.spark.iceberg.run_tags`.
 
     :param profile: the lakehouse.
     :param run_id: the run.

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.dbt.edition import TODAY
-from airflow_lakehouse.spark.session import SNAPSHOT_PROPERTY, catalog_conf, sql_conf
+from airflow_lakehouse.spark.engine.session import SNAPSHOT_PROPERTY, catalog_conf, sql_conf
 
 if TYPE_CHECKING:
     from airflow_lakehouse.dbt.edition import Edition

@@ -67,8 +67,8 @@ def prepare(  # noqa: PLR0913 - the choices of gold_task_group
     from airflow_lakehouse.dbt.environment import ensure_environment
     from airflow_lakehouse.dbt.invocation import dbt_environ
     from airflow_lakehouse.hooks.lakehouse import LakehouseHook
-    from airflow_lakehouse.spark.catalog import load_pyiceberg
-    from airflow_lakehouse.spark.connect_server import hold_server
+    from airflow_lakehouse.spark.engine.connect_server import hold_server
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
     profile = LakehouseHook(conn_id).get_profile()
     text = operator.render_template(as_of, context) if as_of is not None else None
@@ -95,7 +95,7 @@ def finish(project_dir: str, *, context: Context, **_: Any) -> None:
     :param project_dir: where dbt ran.
     :param context: the task's context.
     """
-    from airflow_lakehouse.spark.local_warehouse import checkpoint
+    from airflow_lakehouse.spark.storage.local_warehouse import checkpoint
 
     task: Any = context["ti"].task
     run: _Run | None = getattr(task, _ATTRIBUTE, None)
@@ -109,7 +109,7 @@ def finish(project_dir: str, *, context: Context, **_: Any) -> None:
 
 def _run_of(operator: Any, profile: Profile, project: Path, edition: Edition) -> _Run:
     from airflow_lakehouse.dbt import freshness
-    from airflow_lakehouse.spark.catalog import load_pyiceberg
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
     model = operator.extra_context.get("dbt_node_config", {}).get("name")
     catalog = load_pyiceberg(profile)
@@ -124,7 +124,7 @@ def _run_of(operator: Any, profile: Profile, project: Path, edition: Edition) ->
 
 def _is_current(run: _Run, operator: Any) -> bool:
     from airflow_lakehouse.dbt.freshness import BUILT, TESTED, is_marked
-    from airflow_lakehouse.spark.catalog import load_pyiceberg
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
     marks = {"run": (TESTED, BUILT), "test": (TESTED,)}.get(operator.base_cmd[0])
     if not marks or run.model is None or run.inputs is None or getattr(operator, "full_refresh", False):
@@ -144,7 +144,7 @@ def _note(run: _Run, operator: Any, context: Context) -> None:
     from pyiceberg.exceptions import CommitFailedException
 
     from airflow_lakehouse.dbt.freshness import BUILT, mark, mark_tested, snapshot_id, tag_gold
-    from airflow_lakehouse.spark.catalog import load_pyiceberg
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
     if run.model is None or run.inputs is None:
         return

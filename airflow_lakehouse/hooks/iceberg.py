@@ -149,7 +149,7 @@ def _sorted(properties: dict[str, str]) -> tuple[tuple[str, str], ...]:
 
 
 def _of_profile(conn_id: str, aws_conn_id: str | None) -> Catalog | None:
-    from airflow_lakehouse.spark.catalog import load_pyiceberg, pyiceberg_properties
+    from airflow_lakehouse.spark.storage.catalog import load_pyiceberg, pyiceberg_properties
 
     profile = read_profile(conn_id)
     if profile.catalog == "sqlite":

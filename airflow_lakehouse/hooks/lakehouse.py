@@ -72,7 +72,7 @@ class LakehouseHook(BaseHook):
         """
         # Imported when used: this pulls pyarrow in, which a DAG parse must not pay for.
         from airflow_lakehouse.hooks.iceberg import open_catalog
-        from airflow_lakehouse.spark.catalog import load_pyiceberg
+        from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
         return open_catalog(self.lakehouse_conn_id) or load_pyiceberg(self.get_profile())
 

@@ -98,7 +98,7 @@ def look_at(catalog: Catalog, table: str, partition: Mapping[str, Any]) -> Parti
     :param partition: column to value; None asks for the rows without one.
     :raises ConfigurationError: when the table is not partitioned so, or a value does not fit its column.
     """
-    from airflow_lakehouse.spark.catalog import find_table
+    from airflow_lakehouse.spark.storage.catalog import find_table
 
     found = find_table(catalog, table)
     snapshot = found.current_snapshot() if found else None

@@ -89,7 +89,7 @@ class TableLook(Look):
         return read_catalog(self.lakehouse_conn_id, self.aws_conn_id, lambda catalog: self._look_in(catalog, cursor))
 
     def _look_in(self, catalog: Catalog | None, cursor: dict[str, Any] | None) -> Finding:
-        from airflow_lakehouse.spark.catalog import find_table
+        from airflow_lakehouse.spark.storage.catalog import find_table
 
         identifier = identifier_of(self.table)
         about = {"table": identifier, "branch": self.branch}

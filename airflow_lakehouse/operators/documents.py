@@ -85,14 +85,14 @@ class ReadDocumentsOperator(BatchOperator):
 
     def _find(self, profile: Profile) -> list[SourceFile]:
         """Return the documents of the drop, and those extracted from records."""
-        from airflow_lakehouse.spark.documents import to_read
-        from airflow_lakehouse.spark.scope import Scope
+        from airflow_lakehouse.spark.bronze.scope import Scope
+        from airflow_lakehouse.spark.documents.to_read import to_read
 
         # A template that finds nothing renders the text "None".
         return to_read(profile, Scope(None if self.dt in (None, "", "None") else self.dt))
 
     def _read(self, profile: Profile, documents: list[SourceFile]) -> dict[str, Any]:
-        from airflow_lakehouse.spark.documents import read
+        from airflow_lakehouse.spark.documents.to_read import read
 
         progress = self._progress(len(documents))
         return read(profile, documents, workers=self.workers, on_progress=progress, password=self._password())

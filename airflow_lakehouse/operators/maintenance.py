@@ -38,8 +38,8 @@ class IcebergMaintenanceOperator(IcebergSparkOperator):
 
         :param profile: the lakehouse.
         """
-        from airflow_lakehouse.spark.catalog import load_pyiceberg
         from airflow_lakehouse.spark.maintenance.survey import survey
+        from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
         policy = MaintenancePolicy.from_dict(self.arguments["policy"])
         found = survey(load_pyiceberg(profile), policy)

@@ -53,7 +53,7 @@ class FindDoubtfulPagesOperator(BaseOperator):
 
         :param context: the task's context.
         """
-        from airflow_lakehouse.spark.review import doubtful_pages
+        from airflow_lakehouse.spark.documents.review import doubtful_pages
 
         with airflow_errors():
             profile = LakehouseHook(self.lakehouse_conn_id).get_profile()
@@ -137,7 +137,7 @@ class ApplyReviewsOperator(BaseOperator):
 
         :param context: the task's context.
         """
-        from airflow_lakehouse.spark.review import Decided, apply
+        from airflow_lakehouse.spark.documents.review import Decided, apply
 
         with airflow_errors():
             profile = LakehouseHook(self.lakehouse_conn_id).get_profile()

@@ -150,7 +150,7 @@ class RecordParser(Protocol):
 
     # A parser of JSON may also have ``unknown_fields(resource_type, shape, extensions) -> Mapping[str, str]``: paths
     # that no schema of its source names, to the JSON kind found there; and ``rescued(resource_type, body) -> str |
-    # None``: what they hold in one record, for the column ``_rescued``. See airflow_lakehouse.spark.drift.
+    # None``: what they hold in one record, for the column ``_rescued``. See airflow_lakehouse.spark.bronze.drift.
 
     def lift(self, records: DataFrame) -> DataFrame:
         """Type the records.

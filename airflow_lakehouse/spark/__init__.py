@@ -1,21 +1,20 @@
 """The Spark half: everything that runs on EMR, on Glue or on a laptop, without Airflow.
 
 ================ =================================================================================
-module           what it holds
+package          what it holds
 ================ =================================================================================
-log_format       how jobs log
-session          Spark settings of a profile, and the session of a job
-catalog          the same catalog through PyIceberg, without Spark
-jars             which jars belong to which Spark, and fetching them
-connect_server   one Spark Connect server on this machine, shared by jobs, tasks and dbt
-discovery        which files a drop holds, and who reads them
-ledger           which file versions were loaded
-swap             rows replaced through PyIceberg in one commit, or not at all
-restore          tables put back whose metadata file is gone
-schema           Spark schema, DDL and MERGE text of a table
-staging          records cut out of files, typed once, kept until their load is done
-load             guarded MERGEs into bronze and silver
+jobs/            what operators and the command submit: raw_to_bronze, bronze_to_silver and the others
+documents/       documents around both layers: attachments, reading again, reviews, blocks
+silver/          the delta, the keys it names, their rows made anew, audited and published together
+bronze/          what a drop holds, cut into records, loaded once, counted, or set apart
 transforms/      DataFrame -> DataFrame, nothing else
-jobs/            raw_to_bronze and bronze_to_silver
+maintenance/     the health of tables, and what is done about it
+evolve/          what a release changes in tables that are there
+iceberg/         create, MERGE, branch, tag, and read as of a moment
+engine/          where Spark runs, and how a session is made there
+storage/         files, objects and the catalog, opened without Spark
 ================ =================================================================================
+
+Beside them: ``bundle`` and ``cluster``, how all this comes to a remote engine and starts there; ``user_code``, jobs
+that are not this package's; ``rollback`` and ``restore``, tables set or put back.
 """

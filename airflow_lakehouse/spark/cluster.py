@@ -13,7 +13,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from airflow_lakehouse.spark.log_format import LOG_FORMAT
+from airflow_lakehouse.spark.engine.log_format import LOG_FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def run(given: Sequence[str]) -> None:
         # As jobs log their errors: of a job that can write no result, the log is all that there is to read.
         logging.getLogger(__name__).error("SetupError: %s. Remedy: %s.", lack, _REMEDY)
         sys.exit(2)
-    from airflow_lakehouse.spark.engine import CLUSTER_VARIABLE
+    from airflow_lakehouse.spark.engine.job_session import CLUSTER_VARIABLE
     from airflow_lakehouse.spark.jobs.__main__ import main
 
     os.environ[CLUSTER_VARIABLE] = "1"

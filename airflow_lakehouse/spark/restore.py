@@ -18,8 +18,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from airflow_lakehouse.exceptions import TableLostError
-from airflow_lakehouse.spark import files, ledger_rebuild
-from airflow_lakehouse.spark.catalog import find_table, load_pyiceberg, named_metadata, table_identifiers
+from airflow_lakehouse.spark.bronze import ledger_rebuild
+from airflow_lakehouse.spark.storage import files
+from airflow_lakehouse.spark.storage.catalog import find_table, load_pyiceberg, named_metadata, table_identifiers
 from airflow_lakehouse.tables import NAMESPACES, ops
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError, ConflictError, DownstreamAheadError
-from airflow_lakehouse.spark import conflicts, delta, lineage
-from airflow_lakehouse.spark.as_of import find_run
-from airflow_lakehouse.spark.catalog import find_table, load_pyiceberg, named, table_identifiers
-from airflow_lakehouse.spark.ledger import Ledger
-from airflow_lakehouse.spark.local_warehouse import checkpoint
+from airflow_lakehouse.spark.bronze.ledger import Ledger
+from airflow_lakehouse.spark.iceberg import conflicts, lineage
+from airflow_lakehouse.spark.iceberg.as_of import find_run
+from airflow_lakehouse.spark.silver import delta
+from airflow_lakehouse.spark.storage.catalog import find_table, load_pyiceberg, named, table_identifiers
+from airflow_lakehouse.spark.storage.local_warehouse import checkpoint
 from airflow_lakehouse.tables import NAMESPACES, by_name, ops, silver
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pyiceberg.table.snapshots import Snapshot
 
     from airflow_lakehouse.profile import Profile
-    from airflow_lakehouse.spark.as_of import AtRun
+    from airflow_lakehouse.spark.iceberg.as_of import AtRun
 
 _BRONZE, _SILVER, _GOLD, _OPS = NAMESPACES
 _LEDGER: Final = ops.INGESTED_FILES.identifier

@@ -18,7 +18,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError, JobFailedError
-from airflow_lakehouse.spark import files
+from airflow_lakehouse.spark.storage import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

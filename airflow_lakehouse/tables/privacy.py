@@ -49,8 +49,8 @@ class Rule:
 
     :param kind: ``keep``; ``drop``, to null; ``id``, to a keyed hash; ``reference``, ``codings``, ``code``, ``token``,
         ``number``, ``time``, ``grain_time``, ``year_text``, ``precision``, ``first``, ``last``, ``birth``,
-        ``birth_text``, ``birth_first``, ``birth_last`` and ``zip`` as :mod:`airflow_lakehouse.spark.privacy_rules`
-        does them.
+        ``birth_text``, ``birth_first``, ``birth_last`` and ``zip`` as
+        :mod:`airflow_lakehouse.spark.silver.privacy_rules` does them.
     :param of: resource type whose id it is; or the column that decides.
     """
 

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Final
 from unittest import mock
 
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import connect_server, jars
-from airflow_lakehouse.spark.connect_supervisor import MEMORY_VARIABLE
+from airflow_lakehouse.spark.engine import connect_server, jars
+from airflow_lakehouse.spark.engine.connect_supervisor import MEMORY_VARIABLE
 from airflow_lakehouse.testing.s3_faults import S3Faults, s3_fault_proxy
 from airflow_lakehouse.testing.s3_server import CREDENTIALS
 

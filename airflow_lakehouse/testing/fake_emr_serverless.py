@@ -310,7 +310,7 @@ def engine_channel() -> Iterator[Any]:
     """Open a channel to this machine's Spark Connect server, which is started where none runs."""
     from pyspark.sql.connect.client import DefaultChannelBuilder
 
-    from airflow_lakehouse.spark.connect_server import hold_server
+    from airflow_lakehouse.spark.engine.connect_server import hold_server
 
     with hold_server() as server:
         channel = DefaultChannelBuilder(server.remote).toChannel()

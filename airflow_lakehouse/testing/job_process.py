@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_lakehouse.spark import jars
+from airflow_lakehouse.spark.engine import jars
 from airflow_lakehouse.testing.s3_server import CREDENTIALS
 
 if TYPE_CHECKING:

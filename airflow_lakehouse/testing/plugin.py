@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pyspark.sql import SparkSession
 
-    from airflow_lakehouse.spark.connect_server import Server
+    from airflow_lakehouse.spark.engine.connect_server import Server
     from airflow_lakehouse.testing.fake_emr_serverless import FakeEmrServerless
     from airflow_lakehouse.testing.fake_glue_jobs import FakeGlueJobs
     from airflow_lakehouse.testing.fake_textract import FakeTextract
@@ -32,7 +32,7 @@ def lakehouse_profile(tmp_path: Path) -> Profile:
 @pytest.fixture(scope="session")
 def lakehouse_engine() -> Iterator[Server]:
     """Hold this machine's Spark engine for the session, and stop it if nobody had started it before."""
-    from airflow_lakehouse.spark import connect_server
+    from airflow_lakehouse.spark.engine import connect_server
 
     was_running = connect_server.running_server() is not None
     with connect_server.hold_server() as server:
@@ -44,8 +44,8 @@ def lakehouse_engine() -> Iterator[Server]:
 @pytest.fixture
 def lakehouse_spark(lakehouse_profile: Profile, lakehouse_engine: Server) -> Iterator[SparkSession]:
     """Return a Spark session on the lakehouse of :func:`lakehouse_profile`."""
-    from airflow_lakehouse.spark.local_warehouse import create_local_catalog
-    from airflow_lakehouse.spark.session import open_session
+    from airflow_lakehouse.spark.engine.session import open_session
+    from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 
     create_local_catalog(lakehouse_profile)
     with open_session(lakehouse_profile, lakehouse_engine.remote) as spark:

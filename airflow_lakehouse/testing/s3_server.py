@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import EngineError, SetupError
-from airflow_lakehouse.spark import sockets
+from airflow_lakehouse.spark.engine import sockets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from airflow_lakehouse.spark.sockets import free_port
+from airflow_lakehouse.spark.engine.sockets import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
-from airflow_lakehouse.spark import jars, sockets
-from airflow_lakehouse.spark.java import find_java
-from airflow_lakehouse.spark.session import EXTENSIONS
+from airflow_lakehouse.spark.engine import jars, sockets
+from airflow_lakehouse.spark.engine.java import find_java
+from airflow_lakehouse.spark.engine.session import EXTENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,7 +12,7 @@ from airflow_lakehouse.cli.sample import write_sample
 from airflow_lakehouse.hooks.spark import JobState, SparkConnectRunner, SparkSubmitRunner
 from airflow_lakehouse.operators import shipped_code
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 from tests.cluster.conftest import CONF, TOKEN, cluster_in, connect_server, wait_for
 
 if TYPE_CHECKING:

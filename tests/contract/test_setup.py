@@ -19,7 +19,7 @@ INPUTS = (
     "pyproject.toml",
     "constraints/local.txt",
     "airflow_lakehouse/dbt/requirements.lock",
-    "airflow_lakehouse/spark/jars.py",
+    "airflow_lakehouse/spark/engine/jars.py",
 )
 # Stands in for uv, whose own work takes a minute and a network: what is tested is when it is asked for what.
 UV = """#!/usr/bin/env bash

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.connect_server import hold_server
-from airflow_lakehouse.spark.load import ensure_tables
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
-from airflow_lakehouse.spark.session import open_session
+from airflow_lakehouse.spark.engine.connect_server import hold_server
+from airflow_lakehouse.spark.engine.session import open_session
+from airflow_lakehouse.spark.evolve import ensure_tables
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 
 sys.path.insert(0, str(Path(__file__).parent))
 from silver_rows import write_rows

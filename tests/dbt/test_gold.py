@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_lakehouse.dbt.build import build_gold, is_current
-from airflow_lakehouse.spark.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
 if TYPE_CHECKING:
     from pathlib import Path

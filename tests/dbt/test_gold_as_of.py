@@ -12,8 +12,8 @@ from silver_rows import append, encounter
 from airflow_lakehouse.cli import main
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.dbt.build import build_gold, is_current
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.session import open_session
+from airflow_lakehouse.spark.engine.session import open_session
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,8 +12,8 @@ from airflow_lakehouse.dbt.build import build_gold
 from airflow_lakehouse.dbt.freshness import TESTED
 from airflow_lakehouse.exceptions import AuditError, JobError
 from airflow_lakehouse.resources import resource_dir
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.session import open_session
+from airflow_lakehouse.spark.engine.session import open_session
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
 if TYPE_CHECKING:
     from pathlib import Path

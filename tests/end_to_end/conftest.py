@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_lakehouse.cli.airflow_home import DAG_ID, AirflowHome, stop_jobs
-from airflow_lakehouse.spark.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

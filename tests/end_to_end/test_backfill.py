@@ -14,7 +14,7 @@ import pytest
 
 from airflow_lakehouse.cli.airflow_home import AirflowHome, stop_jobs
 from airflow_lakehouse.cli.show import read_rows
-from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
+from airflow_lakehouse.spark.storage.catalog import get_table, load_pyiceberg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,9 +13,10 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_lakehouse.spark import branches, load, reconcile
+from airflow_lakehouse.spark.bronze import reconcile
+from airflow_lakehouse.spark.bronze.ledger import Ledger
+from airflow_lakehouse.spark.iceberg import branches, load
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
-from airflow_lakehouse.spark.ledger import Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_lakehouse.cli.show import read_rows
-from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
 from airflow_lakehouse.spark.jobs import JobArguments, JobResult, run_job
+from airflow_lakehouse.spark.storage.catalog import get_table, load_pyiceberg
 from airflow_lakehouse.testing.reference import Differences, ReferenceLakehouse, compare, read_drop
 from airflow_lakehouse.testing.s3_server import has_go
 

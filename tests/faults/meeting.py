@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_lakehouse.spark import conflicts, load
+from airflow_lakehouse.spark.iceberg import conflicts, load
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _WAIT_SECONDS: Final = 120
 
 @contextmanager
 def meeting(name: str, patch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Make the first two calls of a function of :mod:`airflow_lakehouse.spark.load` wait for one another."""
+    """Make the first two calls of a function of :mod:`airflow_lakehouse.spark.iceberg.load` wait for one another."""
     original, barrier, calls = getattr(load, name), threading.Barrier(2), iter(range(10_000))
 
     def step(*args: Any, **kwargs: Any) -> Any:
@@ -69,7 +69,7 @@ def conflicts_met(patch: pytest.MonkeyPatch) -> list[BaseException]:
 def two_processes(step: str, folder: Path, job: str, *arguments: dict[str, Any]) -> list[dict[str, Any]]:
     """Run a job in two processes that meet before a step, and return what each reports.
 
-    :param step: function of :mod:`airflow_lakehouse.spark.load`.
+    :param step: function of :mod:`airflow_lakehouse.spark.iceberg.load`.
     :param folder: not there yet.
     :param job: name of the job.
     :param arguments: of each of the two, as JSON values.

@@ -10,13 +10,13 @@ import pytest
 
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import LakehouseError, TableLostError
-from airflow_lakehouse.spark import load
-from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
+from airflow_lakehouse.spark.evolve import ensure_tables
+from airflow_lakehouse.spark.iceberg import load
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
-from airflow_lakehouse.spark.load import ensure_tables
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 from airflow_lakehouse.spark.maintenance.survey import warehouse_health
 from airflow_lakehouse.spark.restore import restore
+from airflow_lakehouse.spark.storage.catalog import get_table, load_pyiceberg
 from airflow_lakehouse.testing.reference import ReferenceLakehouse, compare, read_drop
 from airflow_lakehouse.testing.s3_faults import EXPIRED, LOST, OUTRUN, THROTTLED
 from tests.faults.dying import run_and_die

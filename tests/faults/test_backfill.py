@@ -13,8 +13,8 @@ import pytest
 from pyiceberg.expressions import AlwaysTrue
 
 from airflow_lakehouse.cli.show import read_rows
-from airflow_lakehouse.spark import load
-from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
+from airflow_lakehouse.spark.iceberg import load
+from airflow_lakehouse.spark.storage.catalog import get_table, load_pyiceberg
 from airflow_lakehouse.testing.reference import ReferenceLakehouse, compare, read_drop
 from tests.faults.helpers import NOTHING, SPARK, observation, patient, to_bronze, to_silver, version
 from tests.faults.meeting import both, meeting

@@ -15,12 +15,13 @@ import pytest
 
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import LakehouseError
-from airflow_lakehouse.spark import conform, load
-from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
-from airflow_lakehouse.spark.create import create_table
+from airflow_lakehouse.spark.iceberg import load
+from airflow_lakehouse.spark.iceberg.create import create_table
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
+from airflow_lakehouse.spark.silver import conform
+from airflow_lakehouse.spark.storage.catalog import get_table, load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import silver
 from airflow_lakehouse.testing.reference import ReferenceLakehouse, compare, read_drop
 from tests.faults.helpers import (

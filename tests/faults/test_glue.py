@@ -9,10 +9,10 @@ import boto3
 
 from airflow_lakehouse.parsing import SourceFile
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.create import create_table
-from airflow_lakehouse.spark.discovery import Found
-from airflow_lakehouse.spark.ledger import Ledger
+from airflow_lakehouse.spark.bronze.discovery import Found
+from airflow_lakehouse.spark.bronze.ledger import Ledger
+from airflow_lakehouse.spark.iceberg.create import create_table
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 from airflow_lakehouse.tables import ops
 from airflow_lakehouse.testing.s3_faults import LOST
 

@@ -13,7 +13,7 @@ import pytest
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import SourceReadError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import batch, discovery, ledger_rows
+from airflow_lakehouse.spark.bronze import batch, discovery, ledger_rows
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
 from airflow_lakehouse.testing.reference import ReferenceLakehouse
 from tests.faults.helpers import (
@@ -32,7 +32,7 @@ from tests.spark.helpers import write_lines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from airflow_lakehouse.spark.connect_server import Server
+    from airflow_lakehouse.spark.engine.connect_server import Server
 
 pytestmark = SPARK
 

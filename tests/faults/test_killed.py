@@ -18,10 +18,10 @@ import pytest
 from airflow_lakehouse.cli.sample import write_sample
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import LakehouseError
-from airflow_lakehouse.spark import connect_server
-from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
-from airflow_lakehouse.spark.load import ensure_tables
-from airflow_lakehouse.spark.local_warehouse import checkpoint, create_local_catalog
+from airflow_lakehouse.spark.engine import connect_server
+from airflow_lakehouse.spark.evolve import ensure_tables
+from airflow_lakehouse.spark.storage.catalog import get_table, load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import checkpoint, create_local_catalog
 from airflow_lakehouse.tables import bronze
 from airflow_lakehouse.testing.reference import ReferenceLakehouse
 from tests.faults.dying import run_and_die

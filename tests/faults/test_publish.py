@@ -10,10 +10,11 @@ from pyspark.sql.types import StructType
 from airflow_lakehouse.cli.runs import list_runs
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import CheckFailedError, ConfigurationError, ConflictError
-from airflow_lakehouse.spark import branches, conflicts, silver_resources
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.spark.engine.job_session import job_session
+from airflow_lakehouse.spark.iceberg import branches, conflicts
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
+from airflow_lakehouse.spark.silver import resources
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 from airflow_lakehouse.tables import Table, silver
 from airflow_lakehouse.tables.checks import Check
 from tests.faults.dying import KilledError, dying, raise_killed
@@ -182,17 +183,17 @@ def test_two_rows_of_a_key_are_not_published(
     drop = tmp_path / "drop"
     write_lines(drop / "1.ndjson", _patient("p"))
     load(warehouse, drop)
-    patients = silver_resources.RESOURCE_TABLES[0]
-    doubling = silver_resources.ResourceTable(
+    patients = resources.RESOURCE_TABLES[0]
+    doubling = resources.ResourceTable(
         patients.target,
         patients.source,
         lambda rows: patients.transform(rows).unionByName(patients.transform(rows)),
         patients.about,
     )
-    rest = silver_resources.RESOURCE_TABLES[1:]
+    rest = resources.RESOURCE_TABLES[1:]
     write_lines(drop / "2.ndjson", _patient("q"))
     with monkeypatch.context() as patched:
-        patched.setattr(silver_resources, "RESOURCE_TABLES", (doubling, *rest))
+        patched.setattr(resources, "RESOURCE_TABLES", (doubling, *rest))
         with pytest.raises(CheckFailedError, match=r"UNIQUE_KEY: 2 of 2 rows fail") as error:
             load(warehouse, drop)
     assert "--accept" not in str(error.value)
@@ -210,9 +211,9 @@ def test_what_moves_main_meanwhile_is_built_upon(
     write_lines(drop / "1.ndjson", _patient("p"), _encounter("e"))
     load(warehouse, drop)
     refreshed: list[str] = []
-    refresh, check_base = silver_resources.refresh, branches.check_base
+    refresh, check_base = resources.refresh, branches.check_base
 
-    def counting(work: Any, made: silver_resources.ResourceTable, *marks: Any) -> Any:
+    def counting(work: Any, made: resources.ResourceTable, *marks: Any) -> Any:
         refreshed.append(made.target.name)
         return refresh(work, made, *marks)
 
@@ -221,7 +222,7 @@ def test_what_moves_main_meanwhile_is_built_upon(
             _move_main(warehouse, ENCOUNTER)
         return check_base(catalog, staged)
 
-    monkeypatch.setattr(silver_resources, "refresh", counting)
+    monkeypatch.setattr(resources, "refresh", counting)
     monkeypatch.setattr(branches, "check_base", compacted)
     write_lines(drop / "2.ndjson", _patient("q"), _encounter("f"))
     _, done = load(warehouse, drop)

@@ -19,7 +19,7 @@ from pyiceberg.catalog import load_catalog
 from airflow_lakehouse.exceptions import SourceReadError
 from airflow_lakehouse.parsing import Record, SourceFile, load_registry
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import cutting, discovery
+from airflow_lakehouse.spark.bronze import cutting, discovery
 from airflow_lakehouse.testing.s3_faults import EXPIRED, HIDDEN, LOST, REPEATED, THROTTLED, TRUNCATED, S3Faults
 from airflow_lakehouse.testing.s3_server import CREDENTIALS
 from tests.faults.helpers import VERSITYGW, patient

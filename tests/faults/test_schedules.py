@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from airflow_lakehouse.exceptions import LakehouseError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.ledger import Ledger
-from airflow_lakehouse.spark.ledger_rows import DISCOVERED
+from airflow_lakehouse.spark.bronze.ledger import Ledger
+from airflow_lakehouse.spark.bronze.ledger_rows import DISCOVERED
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 from airflow_lakehouse.testing.reference import Differences, DropFile, ReferenceLakehouse, compare, read_drop
 from tests.faults.dying import KilledError, dying, raise_killed
 from tests.faults.helpers import SPARK, deletion, lines, observation, patient, to_bronze, to_silver, version

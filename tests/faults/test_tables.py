@@ -9,10 +9,11 @@ import pytest
 
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import LakehouseError
-from airflow_lakehouse.spark import load, restore, run_tags
-from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
-from airflow_lakehouse.spark.create import create_table
-from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.spark import restore
+from airflow_lakehouse.spark.engine.job_session import job_session
+from airflow_lakehouse.spark.iceberg import load, run_tags
+from airflow_lakehouse.spark.iceberg.create import create_table
+from airflow_lakehouse.spark.storage.catalog import get_table, load_pyiceberg
 from airflow_lakehouse.tables import bronze, ops, silver
 from airflow_lakehouse.testing.reference import ReferenceLakehouse, compare, read_drop
 from tests.faults.dying import KilledError

@@ -13,7 +13,7 @@ from airflow_lakehouse.profile import Profile
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from airflow_lakehouse.spark.connect_server import Server
+    from airflow_lakehouse.spark.engine.connect_server import Server
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.cli.show import read_rows
-from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.jobs import JobArguments, JobResult, run_job
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 from airflow_lakehouse.tables import silver
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from reportlab.pdfgen.canvas import Canvas
 
 from airflow_lakehouse.cli.pipeline import Request, run_pipeline
 from airflow_lakehouse.cli.show import read_rows
-from airflow_lakehouse.spark import attachments
-from airflow_lakehouse.spark.catalog import load_pyiceberg
+from airflow_lakehouse.spark.documents import attachments
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 from tests.spark.helpers import snapshots, write_lines
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from airflow_lakehouse.cli.show import read_rows
-from airflow_lakehouse.spark.files import file_uri
+from airflow_lakehouse.spark.storage.files import file_uri
 from airflow_lakehouse.tables import bronze, silver
 from tests.spark.awkward import write_corpus
 from tests.spark.helpers import load

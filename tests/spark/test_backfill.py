@@ -16,12 +16,12 @@ from airflow_lakehouse.cli.pipeline import Request, run_pipeline
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import InputError, ReconciliationError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import conform
-from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
-from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.spark.bronze.scope import Scope
+from airflow_lakehouse.spark.engine.job_session import job_session
 from airflow_lakehouse.spark.jobs import JobArguments, JobResult, run_job
-from airflow_lakehouse.spark.scope import Scope
-from airflow_lakehouse.spark.work import Work
+from airflow_lakehouse.spark.silver import conform
+from airflow_lakehouse.spark.silver.work import Work
+from airflow_lakehouse.spark.storage.catalog import get_table, load_pyiceberg
 from airflow_lakehouse.tables import bronze, silver
 from tests.spark.helpers import load, silver_content, snapshots, write_lines
 from tests.spark.test_attachments import inline, pdf, reference

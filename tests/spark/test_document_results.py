@@ -13,7 +13,7 @@ from airflow_lakehouse.ocr import results, reviews
 from airflow_lakehouse.ocr.flatten import Origin, pages_of
 from airflow_lakehouse.ocr.folder import open_folder
 from airflow_lakehouse.ocr.reader import DocumentResult, sha256_of
-from airflow_lakehouse.spark import review
+from airflow_lakehouse.spark.documents import review
 from tests.spark.test_attachments import pdf, run
 
 if TYPE_CHECKING:

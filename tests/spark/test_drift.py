@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.parsers.fhir.drift import read_shape
-from airflow_lakehouse.spark import outlines
-from airflow_lakehouse.spark.catalog import load_pyiceberg
+from airflow_lakehouse.spark.bronze import outlines
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 from airflow_lakehouse.tables import bronze, ops
 from tests.spark.helpers import load, write_lines
 

@@ -8,7 +8,7 @@ import pytest
 
 from airflow_lakehouse.cli import main
 from airflow_lakehouse.cli.show import read_rows
-from airflow_lakehouse.spark.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 from airflow_lakehouse.tables import ops
 from tests.spark.helpers import load, silver_content, write_lines
 

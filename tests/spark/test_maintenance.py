@@ -17,16 +17,17 @@ import pytest
 
 from airflow_lakehouse.exceptions import MaintenanceError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import delta, run_tags
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.conflicts import is_conflict
-from airflow_lakehouse.spark.files import local_path
+from airflow_lakehouse.spark.engine.session import open_session
+from airflow_lakehouse.spark.iceberg import run_tags
+from airflow_lakehouse.spark.iceberg.conflicts import is_conflict
 from airflow_lakehouse.spark.jobs import JobArguments, JobResult, run_job
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.maintenance import verify
 from airflow_lakehouse.spark.maintenance.health import health_of
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
-from airflow_lakehouse.spark.session import open_session
+from airflow_lakehouse.spark.silver import delta
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.files import local_path
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import bronze, silver
 from tests.rewrites import rewrite
 from tests.spark.helpers import load, silver_content, write_lines
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table as IcebergTable
     from pyspark.sql import SparkSession
 
-    from airflow_lakehouse.spark.connect_server import Server
+    from airflow_lakehouse.spark.engine.connect_server import Server
 
 pytestmark = pytest.mark.spark
 

@@ -9,8 +9,8 @@ import pytest
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import ReconciliationError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import silver_observations
-from airflow_lakehouse.spark.catalog import load_pyiceberg
+from airflow_lakehouse.spark.silver import observations
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
 from airflow_lakehouse.tables import silver
 from tests.spark.helpers import load, write_lines
 
@@ -86,7 +86,7 @@ def test_a_row_that_left_silver_stops_the_next_run(warehouse: Profile, tmp_path:
         load(warehouse, drop)
     _, again = load(warehouse, drop, full=True)
     assert again.totals[OBSERVATION] == {"winner": 3, "component": 6}
-    ids = {row["observation_id"] for one in silver_observations.TARGETS for row in read_rows(warehouse, one.name)}
+    ids = {row["observation_id"] for one in observations.TARGETS for row in read_rows(warehouse, one.name)}
     assert {"a", "b", "c"} < ids
 
 

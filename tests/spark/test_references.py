@@ -10,7 +10,7 @@ import pytest
 
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import orphans
+from airflow_lakehouse.spark.silver import orphans
 from airflow_lakehouse.spark.transforms import fhir, references
 from airflow_lakehouse.tables import silver
 from tests.spark.helpers import load, silver_content, write_lines

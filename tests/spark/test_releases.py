@@ -13,14 +13,15 @@ import pytest
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import TableContractError
 from airflow_lakehouse.hooks.partitions import look_at
-from airflow_lakehouse.spark import delta, load, pinned, schema, silver_resources
-from airflow_lakehouse.spark.catalog import load_pyiceberg
+from airflow_lakehouse.spark.engine.session import open_session
 from airflow_lakehouse.spark.evolve import evolve
+from airflow_lakehouse.spark.iceberg import load, pinned, schema
 from airflow_lakehouse.spark.jobs import UNCHANGED, JobArguments, run_job
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 from airflow_lakehouse.spark.rollback import roll_back
-from airflow_lakehouse.spark.session import open_session
+from airflow_lakehouse.spark.silver import delta, resources
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.transforms.patient import patients
 from airflow_lakehouse.tables import Column, Partition, Table, bronze, silver
 from tests.spark import helpers
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
     from airflow_lakehouse.profile import Profile
-    from airflow_lakehouse.spark.connect_server import Server
+    from airflow_lakehouse.spark.engine.connect_server import Server
 
 pytestmark = pytest.mark.spark
 
@@ -118,8 +119,8 @@ def _declare_release(monkeypatch: pytest.MonkeyPatch) -> None:
 
         return patients(rows).withColumnRenamed("city", "town").withColumn("nickname", F.lit("nick"))
 
-    first, *others = silver_resources.RESOURCE_TABLES
-    monkeypatch.setattr(silver_resources, "RESOURCE_TABLES", (replace(first, transform=transform), *others))
+    first, *others = resources.RESOURCE_TABLES
+    monkeypatch.setattr(resources, "RESOURCE_TABLES", (replace(first, transform=transform), *others))
 
 
 @pytest.mark.thorough
@@ -188,8 +189,8 @@ def test_silver_reads_bronze_of_before_the_release(
 
         return patients(rows).withColumn("ward", F.coalesce("ward", F.lit("none")))
 
-    first, *others = silver_resources.RESOURCE_TABLES
-    monkeypatch.setattr(silver_resources, "RESOURCE_TABLES", (replace(first, transform=transform), *others))
+    first, *others = resources.RESOURCE_TABLES
+    monkeypatch.setattr(resources, "RESOURCE_TABLES", (replace(first, transform=transform), *others))
     run_job("bronze_to_silver", JobArguments(warehouse, full=True))
     assert [(row["patient_id"], row["ward"]) for row in read_rows(warehouse, "silver_dim_patient")] == [("p1", "none")]
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
-from airflow_lakehouse.spark.session import open_session
+from airflow_lakehouse.spark.engine.session import open_session
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 
 if TYPE_CHECKING:
     from airflow_lakehouse.profile import Profile
-    from airflow_lakehouse.spark.connect_server import Server
+    from airflow_lakehouse.spark.engine.connect_server import Server
 
 pytestmark = pytest.mark.spark
 

@@ -13,12 +13,12 @@ from airflow_lakehouse.cli import main
 from airflow_lakehouse.cli.runs import list_runs
 from airflow_lakehouse.cli.show import read_rows
 from airflow_lakehouse.exceptions import DownstreamAheadError, SnapshotNotFoundError
-from airflow_lakehouse.spark.catalog import load_pyiceberg, table_identifiers
+from airflow_lakehouse.spark.bronze.ledger_rows import DISCOVERED
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
-from airflow_lakehouse.spark.ledger_rows import DISCOVERED
 from airflow_lakehouse.spark.maintenance.plan import COMPACT, EXPIRE
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 from airflow_lakehouse.spark.rollback import roll_back
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg, table_identifiers
 from airflow_lakehouse.tables import bronze, silver
 from tests.spark.helpers import load, silver_content, write_lines
 

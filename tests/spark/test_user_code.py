@@ -8,8 +8,8 @@ import pytest
 
 from airflow_lakehouse.exceptions import JobFailedError
 from airflow_lakehouse.operators import shipped_code
-from airflow_lakehouse.spark.catalog import current_snapshot, load_pyiceberg
 from airflow_lakehouse.spark.jobs import JobArguments, run_job
+from airflow_lakehouse.spark.storage.catalog import current_snapshot, load_pyiceberg
 
 if TYPE_CHECKING:
     from airflow_lakehouse.profile import Profile

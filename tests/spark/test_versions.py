@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from airflow_lakehouse.exceptions import ParserError
 from airflow_lakehouse.parsing import RecordParser, load_registry
-from airflow_lakehouse.spark import cutting, staging
-from airflow_lakehouse.spark.conform import RESOURCE
+from airflow_lakehouse.spark.bronze import cutting, staging
+from airflow_lakehouse.spark.silver.conform import RESOURCE
 from airflow_lakehouse.spark.transforms import versions
 from airflow_lakehouse.tables import bronze, silver
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from airflow_lakehouse.days import PATTERN, Days, as_day
 from airflow_lakehouse.exceptions import InputError
 from airflow_lakehouse.profile import Profile
+from airflow_lakehouse.spark.bronze.scope import Scope
 from airflow_lakehouse.spark.jobs import JobArguments
-from airflow_lakehouse.spark.scope import Scope
 
 DAYS = st.dates(date(1990, 1, 1), date(2100, 1, 1))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airflow_lakehouse._compat import AirflowNotFoundException, BaseHook
 from airflow_lakehouse.exceptions import ConfigurationError, EngineError, JobLostError
-from airflow_lakehouse.spark.remote import Remote
+from airflow_lakehouse.spark.engine.remote import Remote
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -19,7 +19,7 @@ from airflow_lakehouse.hooks.spark.aws import Aws
 from airflow_lakehouse.hooks.spark.base import JobHandle, JobState, JobStatus
 from airflow_lakehouse.hooks.spark.job_files import JobFiles, S3Folder
 from airflow_lakehouse.hooks.spark.log_lines import failure, own_lines
-from airflow_lakehouse.spark.session import EXTENSIONS
+from airflow_lakehouse.spark.engine.session import EXTENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -18,7 +18,7 @@ from airflow_lakehouse.exceptions import ConfigurationError, LakehouseError
 from airflow_lakehouse.hooks.spark.endpoints import EmrSession, Endpoint, Fixed
 from airflow_lakehouse.hooks.spark.kept_bundle import kept_bundle
 from airflow_lakehouse.hooks.spark.local import JOB_MODULE, LocalRunner, default_root
-from airflow_lakehouse.spark import remote, sockets
+from airflow_lakehouse.spark.engine import remote, sockets
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -212,7 +212,7 @@ class SparkSubmitRunner:
         )
 
     def _binary(self) -> Path:
-        from airflow_lakehouse.spark import jars
+        from airflow_lakehouse.spark.engine import jars
 
         home = self.spark_home or os.environ.get("SPARK_HOME")
         if home is None and (found := shutil.which("spark-submit")) and not _has_pyspark():
@@ -223,7 +223,7 @@ class SparkSubmitRunner:
         return path
 
     def _jars(self) -> tuple[str, ...]:
-        from airflow_lakehouse.spark import jars
+        from airflow_lakehouse.spark.engine import jars
 
         if self.jars is not None:
             return self.jars

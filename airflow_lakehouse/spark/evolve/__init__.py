@@ -20,6 +20,6 @@ anything is written.
 from __future__ import annotations
 
 from airflow_lakehouse.spark.evolve.changes import Change, Refusal, TablePlan
-from airflow_lakehouse.spark.evolve.plan import behind, check_current, evolve, plan_tables
+from airflow_lakehouse.spark.evolve.plan import behind, check_current, ensure_tables, evolve, plan_tables
 
-__all__ = ["Change", "Refusal", "TablePlan", "behind", "check_current", "evolve", "plan_tables"]
+__all__ = ["Change", "Refusal", "TablePlan", "behind", "check_current", "ensure_tables", "evolve", "plan_tables"]

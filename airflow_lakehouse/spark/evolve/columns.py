@@ -5,9 +5,9 @@ from __future__ import annotations
 from operator import methodcaller
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark.create import iceberg_schema
 from airflow_lakehouse.spark.evolve import fields
 from airflow_lakehouse.spark.evolve.changes import ADD, RENAME
+from airflow_lakehouse.spark.iceberg.create import iceberg_schema
 
 if TYPE_CHECKING:
     from pyiceberg.types import NestedField

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from airflow_lakehouse.spark.create import transform_of
-from airflow_lakehouse.spark.declared import noted
 from airflow_lakehouse.spark.evolve.changes import ADD_PARTITION, DROP_PARTITION
+from airflow_lakehouse.spark.iceberg.create import transform_of
+from airflow_lakehouse.spark.iceberg.declared import noted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

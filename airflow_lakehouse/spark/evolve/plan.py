@@ -10,11 +10,12 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError, TableContractError
-from airflow_lakehouse.spark import conflicts
-from airflow_lakehouse.spark.catalog import find_table
-from airflow_lakehouse.spark.create import create_table, iceberg_schema
 from airflow_lakehouse.spark.evolve import columns, partitions, settings
 from airflow_lakehouse.spark.evolve.changes import ADD, RENAME, Change, Draft, TablePlan
+from airflow_lakehouse.spark.iceberg import conflicts
+from airflow_lakehouse.spark.iceberg.create import create_table, iceberg_schema
+from airflow_lakehouse.spark.storage.catalog import find_table
+from airflow_lakehouse.tables import ALL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -72,6 +73,19 @@ def evolve(catalog: Catalog, tables: Iterable[Table]) -> list[TablePlan]:
     drafts = _drafts(catalog, tables)
     _check([plan for _, _, plan in drafts])
     return [_apply(catalog, *each) for each in drafts if each[2].changes]
+
+
+def ensure_tables(catalog: Catalog, more: Iterable[Table] = ()) -> None:
+    """Make every table as it is declared: those that do not exist too, so that readers find empty tables, not errors.
+
+    To be done before anything is read by the names of today, and for all tables, whichever a job writes to: a release
+    that one of them refuses must not have half arrived.
+
+    :param catalog: the catalog.
+    :param more: tables of outside parsers.
+    :raises TableContractError: when a table cannot become what is declared; then nothing was written to any.
+    """
+    evolve(catalog, (*ALL, *more))
 
 
 _Planned = tuple["Table", Draft | None, TablePlan]

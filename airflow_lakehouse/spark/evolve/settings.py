@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from airflow_lakehouse.spark import declared
-from airflow_lakehouse.spark.declared import NOTE, Note, noted
 from airflow_lakehouse.spark.evolve.changes import SET, UNSET
+from airflow_lakehouse.spark.iceberg import declared
+from airflow_lakehouse.spark.iceberg.declared import NOTE, Note, noted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,12 +10,12 @@ import importlib
 from typing import TYPE_CHECKING, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError
-from airflow_lakehouse.spark import run_tags
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.heads import heads, moved
+from airflow_lakehouse.spark.iceberg import run_tags
+from airflow_lakehouse.spark.iceberg.heads import heads, moved
 from airflow_lakehouse.spark.jobs.failures import as_lakehouse_error
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
-from airflow_lakehouse.spark.local_warehouse import checkpoint
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import checkpoint
 
 if TYPE_CHECKING:
     from types import ModuleType

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.exceptions import JobCancelledError, LakehouseError
 from airflow_lakehouse.ocr.folder import open_folder
-from airflow_lakehouse.spark.files import open_raw
+from airflow_lakehouse.spark.engine.log_format import LOG_FORMAT
 from airflow_lakehouse.spark.jobs import JOBS, JobArguments, run_job
-from airflow_lakehouse.spark.log_format import LOG_FORMAT
+from airflow_lakehouse.spark.storage.files import open_raw
 
 if TYPE_CHECKING:
     from types import FrameType

@@ -8,36 +8,29 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.exceptions import AuditError, ReconciliationError
-from airflow_lakehouse.spark import (
-    conflicts,
-    delta,
-    ledger_rows,
-    load,
-    privacy,
-    silver_documents,
-    silver_observations,
-    silver_resources,
-    staging,
-    totals,
-)
-from airflow_lakehouse.spark.as_of import resolve
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.spark.bronze import ledger_rows, staging
+from airflow_lakehouse.spark.bronze.ledger import Ledger
+from airflow_lakehouse.spark.documents import doc_blocks
+from airflow_lakehouse.spark.engine.job_session import job_session
+from airflow_lakehouse.spark.engine.session import stamp
+from airflow_lakehouse.spark.evolve import ensure_tables
+from airflow_lakehouse.spark.iceberg import conflicts, load
+from airflow_lakehouse.spark.iceberg.as_of import resolve
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
-from airflow_lakehouse.spark.ledger import Ledger
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
-from airflow_lakehouse.spark.release import Release, record
-from airflow_lakehouse.spark.session import stamp
-from airflow_lakehouse.spark.work import Work
+from airflow_lakehouse.spark.silver import delta, observations, privacy, resources, totals
+from airflow_lakehouse.spark.silver.release import Release, record
+from airflow_lakehouse.spark.silver.work import Work
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import by_name, silver
 from airflow_lakehouse.tables.checks import ROW_COUNT
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
 
-    from airflow_lakehouse.spark.as_of import AsOf
-    from airflow_lakehouse.spark.conform import Outcome
-    from airflow_lakehouse.spark.scope import Scope
+    from airflow_lakehouse.spark.bronze.scope import Scope
+    from airflow_lakehouse.spark.iceberg.as_of import AsOf
+    from airflow_lakehouse.spark.silver.conform import Outcome
     from airflow_lakehouse.tables import Table
 
 NAME = "bronze_to_silver"
@@ -61,7 +54,7 @@ def run(arguments: JobArguments) -> JobResult:
     catalog = load_pyiceberg(arguments.profile)
     # Before anything is made: a run that nobody knows is a mistake, and leaves nothing behind.
     moment = resolve(catalog, arguments.as_of)
-    load.ensure_tables(catalog)
+    ensure_tables(catalog)
     passes = _passes(catalog, arguments)
 
     def work() -> None:
@@ -205,17 +198,17 @@ def _marks(catalog: Catalog, table: Table, there: delta.Watermark) -> Marks:
 def _refresh(work: Work, stale: dict[str, Marks]) -> dict[str, Outcome]:
     """Stage the tables that lag behind; return table name to what was done."""
     outcomes: dict[str, Outcome] = {}
-    for made in silver_resources.RESOURCE_TABLES:
+    for made in resources.RESOURCE_TABLES:
         if made.target.name in stale:
-            outcomes[made.target.name] = silver_resources.refresh(work, made, *stale[made.target.name])
+            outcomes[made.target.name] = resources.refresh(work, made, *stale[made.target.name])
             _log.info("%s: conformed", made.target.name)
-    observed = {name: stale[name][0] for table in silver_observations.TARGETS if (name := table.name) in stale}
+    observed = {name: stale[name][0] for table in observations.TARGETS if (name := table.name) in stale}
     if observed:
         now = stale[next(iter(observed))][1]
-        outcomes.update(silver_observations.refresh(work, observed, now))
+        outcomes.update(observations.refresh(work, observed, now))
         _log.info("%s: conformed", silver.OBSERVATION.name)
     if silver.DOC_BLOCKS.name in stale:
-        outcomes[silver.DOC_BLOCKS.name] = silver_documents.refresh(work, *stale[silver.DOC_BLOCKS.name])
+        outcomes[silver.DOC_BLOCKS.name] = doc_blocks.refresh(work, *stale[silver.DOC_BLOCKS.name])
         _log.info("%s: conformed", silver.DOC_BLOCKS.name)
     return outcomes
 

@@ -6,9 +6,9 @@ import os
 from typing import Final
 
 from airflow_lakehouse.exceptions import JobError, LakehouseError, SourceReadError
-from airflow_lakehouse.spark.conflicts import is_conflict
-from airflow_lakehouse.spark.connect_server import is_elsewhere, state_dir
-from airflow_lakehouse.spark.engine import CLUSTER_VARIABLE
+from airflow_lakehouse.spark.engine.connect_server import is_elsewhere, state_dir
+from airflow_lakehouse.spark.engine.job_session import CLUSTER_VARIABLE
+from airflow_lakehouse.spark.iceberg.conflicts import is_conflict
 
 _TOLD: Final = (
     (

@@ -6,14 +6,14 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
-from airflow_lakehouse.spark import conflicts
-from airflow_lakehouse.spark.catalog import get_table, load_pyiceberg
-from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.spark.engine.job_session import job_session
+from airflow_lakehouse.spark.iceberg import conflicts
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
 from airflow_lakehouse.spark.maintenance import plan, procedures, verify
 from airflow_lakehouse.spark.maintenance.health import health_of
 from airflow_lakehouse.spark.maintenance.storage import list_stored
 from airflow_lakehouse.spark.maintenance.survey import Finding, survey
+from airflow_lakehouse.spark.storage.catalog import get_table, load_pyiceberg
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.engine import staging_root
+from airflow_lakehouse.spark.bronze.scope import Scope
+from airflow_lakehouse.spark.engine.job_session import staging_root
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
-from airflow_lakehouse.spark.scope import Scope
 from airflow_lakehouse.spark.user_code import UserCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from airflow_lakehouse.spark.heads import Heads
+    from airflow_lakehouse.spark.iceberg.heads import Heads
 
 UNCHANGED: Final = "unchanged"
 """Status of a job that found nothing to do."""
@@ -28,7 +28,7 @@ class JobArguments:
 
     :param profile: the lakehouse.
     :param run_id: who asks; stamped into every commit.
-    :param dt: see :class:`airflow_lakehouse.spark.scope.Scope`.
+    :param dt: see :class:`airflow_lakehouse.spark.bronze.scope.Scope`.
     :param source_system: see there.
     :param reason: code of the rejects that are tried again; None for all. Only ``replay_quarantine`` looks at it.
     :param max_bad_ratio: share of records, 0 to 1, that may be rejected; None for any.

@@ -11,16 +11,19 @@ import time
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.parsing import load_registry
-from airflow_lakehouse.spark import attachments, batch, conflicts, discovery, load, reread
-from airflow_lakehouse.spark.catalog import find_catalog, load_pyiceberg
-from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.spark.bronze import batch, discovery
+from airflow_lakehouse.spark.bronze.ledger import Ledger
+from airflow_lakehouse.spark.documents import attachments, reread
+from airflow_lakehouse.spark.engine.job_session import job_session
+from airflow_lakehouse.spark.evolve import ensure_tables
+from airflow_lakehouse.spark.iceberg import conflicts
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
-from airflow_lakehouse.spark.ledger import Ledger
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
+from airflow_lakehouse.spark.storage.catalog import find_catalog, load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 
 if TYPE_CHECKING:
     from airflow_lakehouse.parsing import Registry
-    from airflow_lakehouse.spark.ledger_rows import Entry
+    from airflow_lakehouse.spark.bronze.ledger_rows import Entry
 
 NAME = "raw_to_bronze"
 
@@ -39,7 +42,7 @@ def run(arguments: JobArguments) -> JobResult:
     found = discovery.discover(profile, registry, arguments.scope)
     create_local_catalog(profile)
     catalog = load_pyiceberg(profile)
-    load.ensure_tables(catalog, registry.tables.values())
+    ensure_tables(catalog, registry.tables.values())
     found += attachments.documents(catalog, profile, registry)
     plan = Ledger(catalog).plan(found, NAME)
     ready, waiting = _split_ready(plan.pending, registry)

@@ -11,14 +11,17 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.parsing import load_registry
-from airflow_lakehouse.spark import batch, conflicts, conform, discovery, load
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.spark.bronze import batch, discovery
+from airflow_lakehouse.spark.bronze.ledger import Ledger
+from airflow_lakehouse.spark.bronze.ledger_rows import DISCOVERED, Entry, file_of, loaded_entry
+from airflow_lakehouse.spark.bronze.quarantine import live_rejects
+from airflow_lakehouse.spark.engine.job_session import job_session
+from airflow_lakehouse.spark.evolve import ensure_tables
+from airflow_lakehouse.spark.iceberg import conflicts, load
 from airflow_lakehouse.spark.jobs.model import UNCHANGED, JobArguments, JobResult
-from airflow_lakehouse.spark.ledger import Ledger
-from airflow_lakehouse.spark.ledger_rows import DISCOVERED, Entry, file_of, loaded_entry
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
-from airflow_lakehouse.spark.quarantine import live_rejects
+from airflow_lakehouse.spark.silver import conform
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
@@ -46,7 +49,7 @@ def run(arguments: JobArguments) -> JobResult:
     registry = load_registry(profile.parsers)
     create_local_catalog(profile)
     catalog = load_pyiceberg(profile)
-    load.ensure_tables(catalog, registry.tables.values())
+    ensure_tables(catalog, registry.tables.values())
     rejects = _with_rejects(catalog, arguments)
     here = [_claimed(entry, registry) for entry in rejects if discovery.is_unchanged(entry.file)]
     files = {"found": len(rejects), "loaded": len(here), "gone": len(rejects) - len(here)}

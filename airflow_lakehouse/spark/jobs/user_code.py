@@ -7,11 +7,11 @@ import traceback
 from typing import Final
 
 from airflow_lakehouse.exceptions import ConfigurationError, JobFailedError, LakehouseError
-from airflow_lakehouse.spark.engine import job_session
+from airflow_lakehouse.spark.engine.job_session import job_session
+from airflow_lakehouse.spark.engine.session import stamp
 from airflow_lakehouse.spark.jobs.failures import kind_of, known_error
 from airflow_lakehouse.spark.jobs.model import JobArguments, JobResult
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
-from airflow_lakehouse.spark.session import stamp
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.user_code import UserCode, place_of
 
 NAME: Final = "user_code"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from airflow_lakehouse.spark import delta
+from airflow_lakehouse.spark.silver import delta
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,8 +97,8 @@ def _time(snapshot: object) -> datetime:
 def needed_by_consumers(tables: Mapping[str, IcebergTable]) -> dict[str, frozenset[int]]:
     """Return, for each table, the snapshots without which a consumer could not tell what has changed.
 
-    A consumer is a table whose commits carry a watermark (:mod:`airflow_lakehouse.spark.delta`). It needs its own
-    commit that carries it, and the snapshot of each source which it names.
+    A consumer is a table whose commits carry a watermark (:mod:`airflow_lakehouse.spark.silver.delta`). It needs its
+    own commit that carries it, and the snapshot of each source which it names.
 
     :param tables: identifier to table, all of the warehouse.
     """

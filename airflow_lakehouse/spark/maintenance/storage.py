@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from airflow_lakehouse.spark import files
+from airflow_lakehouse.spark.storage import files
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.exceptions import TableNotFoundError
-from airflow_lakehouse.spark.catalog import table_identifiers
 from airflow_lakehouse.spark.maintenance.health import TableHealth, health_of
 from airflow_lakehouse.spark.maintenance.history import history_of, needed_by_consumers
 from airflow_lakehouse.spark.maintenance.optimizers import left_to_glue
 from airflow_lakehouse.spark.maintenance.plan import ORDER, Step, plan_table
 from airflow_lakehouse.spark.maintenance.storage import orphans_of
+from airflow_lakehouse.spark.storage.catalog import table_identifiers
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

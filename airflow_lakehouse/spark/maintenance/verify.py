@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import MaintenanceError
 from airflow_lakehouse.profile import CATALOG_NAME
-from airflow_lakehouse.spark import pinned, schema
+from airflow_lakehouse.spark.iceberg import pinned, schema
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator

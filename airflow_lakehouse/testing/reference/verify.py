@@ -40,7 +40,7 @@ def compare(
     :param reference: what it must hold.
     :param layers: namespaces of the tables; silver may not have been made yet.
     """
-    from airflow_lakehouse.spark.catalog import find_table, load_pyiceberg
+    from airflow_lakehouse.spark.storage.catalog import find_table, load_pyiceberg
 
     catalog = load_pyiceberg(profile)
     found = Differences()

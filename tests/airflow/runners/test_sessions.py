@@ -12,7 +12,7 @@ import pytest
 from airflow_lakehouse.hooks.spark import JobState, SparkConnectRunner
 from airflow_lakehouse.hooks.spark.endpoints import EmrSession
 from airflow_lakehouse.operators import shipped_code
-from airflow_lakehouse.spark import remote
+from airflow_lakehouse.spark.engine import remote
 from tests.airflow.runners.conftest import ROLE
 from tests.airflow.runners.test_fake_sessions import METHOD, _echo
 

@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING
 from airflow_lakehouse import tables
 from airflow_lakehouse.cli import main
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.evolve import evolve
-from airflow_lakehouse.spark.load import ensure_tables
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
+from airflow_lakehouse.spark.evolve import ensure_tables, evolve
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import ALL, Column, bronze, silver
 
 if TYPE_CHECKING:

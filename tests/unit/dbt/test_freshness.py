@@ -14,10 +14,10 @@ from airflow_lakehouse.dbt import freshness
 from airflow_lakehouse.dbt.manifest import read_manifest, sources_of_models
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.resources import resource_dir
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.load import ensure_tables
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
-from airflow_lakehouse.spark.run_tags import points
+from airflow_lakehouse.spark.evolve import ensure_tables
+from airflow_lakehouse.spark.iceberg.run_tags import points
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,10 +13,10 @@ from airflow_lakehouse.dbt import environment, freshness, model_task
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.resources import resource_dir
-from airflow_lakehouse.spark import connect_server
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.create import create_table
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
+from airflow_lakehouse.spark.engine import connect_server
+from airflow_lakehouse.spark.iceberg.create import create_table
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import bronze, silver
 
 if TYPE_CHECKING:

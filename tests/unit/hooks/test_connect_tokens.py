@@ -15,8 +15,8 @@ import pytest
 from airflow_lakehouse.exceptions import ConfigurationError, EngineError
 from airflow_lakehouse.hooks.spark import SparkConnectRunner
 from airflow_lakehouse.hooks.spark.endpoints import EmrSession, Fixed
-from airflow_lakehouse.spark import remote
-from airflow_lakehouse.spark.remote import Remote
+from airflow_lakehouse.spark.engine import remote
+from airflow_lakehouse.spark.engine.remote import Remote
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

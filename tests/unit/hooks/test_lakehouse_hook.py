@@ -10,7 +10,7 @@ import pytest
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.hooks.lakehouse import LakehouseHook
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 
 if TYPE_CHECKING:
     from pathlib import Path

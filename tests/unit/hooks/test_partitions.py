@@ -11,8 +11,8 @@ import pytest
 from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.hooks.partitions import look_at, look_for
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 
 if TYPE_CHECKING:
     from pathlib import Path

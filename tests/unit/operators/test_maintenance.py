@@ -16,10 +16,10 @@ from airflow_lakehouse._compat import AirflowFailException, TaskDeferred
 from airflow_lakehouse.hooks.spark import LocalRunner
 from airflow_lakehouse.operators.maintenance import IcebergMaintenanceOperator
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.create import create_table
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
+from airflow_lakehouse.spark.iceberg.create import create_table
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import ops
 
 ECHO_JOB = str(Path(__file__).with_name("echo_job.py"))

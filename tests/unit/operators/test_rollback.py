@@ -11,10 +11,10 @@ import pytest
 from airflow_lakehouse._compat import AirflowFailException
 from airflow_lakehouse.operators.rollback import IcebergRollbackOperator
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.load import ensure_tables
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
-from airflow_lakehouse.spark.run_tags import tag_run
+from airflow_lakehouse.spark.evolve import ensure_tables
+from airflow_lakehouse.spark.iceberg.run_tags import tag_run
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import bronze, silver
 from tests.unit.spark.tiny_rows import add_rows
 

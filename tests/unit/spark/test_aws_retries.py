@@ -8,9 +8,9 @@ import pytest
 from botocore.exceptions import ClientError
 
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import aws_retries
-from airflow_lakehouse.spark.catalog import storage_properties
-from airflow_lakehouse.spark.files import filesystem
+from airflow_lakehouse.spark.storage import aws_retries
+from airflow_lakehouse.spark.storage.catalog import storage_properties
+from airflow_lakehouse.spark.storage.files import filesystem
 from airflow_lakehouse.testing.s3_faults import THROTTLED, s3_fault_proxy
 from airflow_lakehouse.testing.s3_server import CREDENTIALS
 

@@ -10,9 +10,9 @@ import pytest
 
 from airflow_lakehouse.exceptions import TableLostError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import find_catalog, find_table, get_table, load_pyiceberg
-from airflow_lakehouse.spark.create import create_table
-from airflow_lakehouse.spark.local_warehouse import PARTIAL, create_local_catalog
+from airflow_lakehouse.spark.iceberg.create import create_table
+from airflow_lakehouse.spark.storage.catalog import find_catalog, find_table, get_table, load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import PARTIAL, create_local_catalog
 from airflow_lakehouse.tables import NAMESPACES, ops
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_lakehouse.exceptions import ConflictError
-from airflow_lakehouse.spark import conflicts
+from airflow_lakehouse.spark.iceberg import conflicts
 
 
 @pytest.fixture(autouse=True)

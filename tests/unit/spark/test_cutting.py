@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING
 
 from airflow_lakehouse.parsing import Record, Rejected, SourceFile, load_registry
-from airflow_lakehouse.spark import cutting
-from airflow_lakehouse.spark.files import file_uri
+from airflow_lakehouse.spark.bronze import cutting
+from airflow_lakehouse.spark.storage.files import file_uri
 
 if TYPE_CHECKING:
     from pathlib import Path

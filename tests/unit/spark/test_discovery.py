@@ -10,9 +10,9 @@ import pytest
 from airflow_lakehouse.exceptions import InputError
 from airflow_lakehouse.parsing import load_registry
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.discovery import Found, discover
-from airflow_lakehouse.spark.ledger import batch_id
-from airflow_lakehouse.spark.scope import Scope
+from airflow_lakehouse.spark.bronze.discovery import Found, discover
+from airflow_lakehouse.spark.bronze.ledger import batch_id
+from airflow_lakehouse.spark.bronze.scope import Scope
 
 
 def _discover(raw: Path, scope: Scope | None = None) -> list[Found]:

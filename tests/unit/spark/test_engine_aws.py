@@ -8,13 +8,13 @@ import pytest
 
 from airflow_lakehouse.exceptions import SetupError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import jars
-from airflow_lakehouse.spark.catalog import storage_properties
-from airflow_lakehouse.spark.connect_server import REMOTE_VARIABLE, STATE_VARIABLE
-from airflow_lakehouse.spark.engine import CLUSTER_VARIABLE, job_session, staging_root
-from airflow_lakehouse.spark.files import filesystem
+from airflow_lakehouse.spark.engine import jars
+from airflow_lakehouse.spark.engine.connect_server import REMOTE_VARIABLE, STATE_VARIABLE
+from airflow_lakehouse.spark.engine.job_session import CLUSTER_VARIABLE, job_session, staging_root
+from airflow_lakehouse.spark.engine.session import catalog_conf
 from airflow_lakehouse.spark.jobs import JobArguments
-from airflow_lakehouse.spark.session import catalog_conf
+from airflow_lakehouse.spark.storage.catalog import storage_properties
+from airflow_lakehouse.spark.storage.files import filesystem
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,11 @@ import pytest
 
 from airflow_lakehouse.exceptions import TableContractError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import declared, pinned
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.create import create_table
 from airflow_lakehouse.spark.evolve import TablePlan, evolve, plan_tables
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
+from airflow_lakehouse.spark.iceberg import declared, pinned
+from airflow_lakehouse.spark.iceberg.create import create_table
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables.spec import Column, Partition, Table
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import pinned
-from airflow_lakehouse.spark.catalog import load_pyiceberg
 from airflow_lakehouse.spark.evolve import evolve, plan_tables
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
+from airflow_lakehouse.spark.iceberg import pinned
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables.spec import Column, Partition, Table
 
 if TYPE_CHECKING:

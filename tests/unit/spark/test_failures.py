@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_lakehouse.parsing import Rejected, Row
-from airflow_lakehouse.spark.cutting import PARSER_FAILED, _batches
+from airflow_lakehouse.spark.bronze.cutting import PARSER_FAILED, _batches
 from airflow_lakehouse.spark.jobs.failures import as_lakehouse_error
 
 

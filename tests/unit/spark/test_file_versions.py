@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from airflow_lakehouse.exceptions import SourceReadError
-from airflow_lakehouse.spark import discovery, files
-from airflow_lakehouse.spark.scope import Scope
+from airflow_lakehouse.spark.bronze import discovery
+from airflow_lakehouse.spark.bronze.scope import Scope
+from airflow_lakehouse.spark.storage import files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,12 +10,12 @@ from pyiceberg.exceptions import CommitFailedException
 
 from airflow_lakehouse.parsing import SourceFile
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import ledger_rows
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.create import create_table
-from airflow_lakehouse.spark.discovery import Found
-from airflow_lakehouse.spark.ledger import Ledger
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
+from airflow_lakehouse.spark.bronze import ledger_rows
+from airflow_lakehouse.spark.bronze.discovery import Found
+from airflow_lakehouse.spark.bronze.ledger import Ledger
+from airflow_lakehouse.spark.iceberg.create import create_table
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import ops
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from pyiceberg.catalog import Catalog
 
-    from airflow_lakehouse.spark.ledger_rows import Entry
+    from airflow_lakehouse.spark.bronze.ledger_rows import Entry
 
 
 @pytest.fixture

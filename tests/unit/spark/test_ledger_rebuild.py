@@ -11,15 +11,15 @@ import pytest
 
 from airflow_lakehouse.parsing import SourceFile
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import reconcile
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.discovery import Found
-from airflow_lakehouse.spark.files import file_uri
-from airflow_lakehouse.spark.ledger import Ledger
-from airflow_lakehouse.spark.ledger_rebuild import REBUILT, rebuild
-from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED, Entry
-from airflow_lakehouse.spark.load import ensure_tables
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
+from airflow_lakehouse.spark.bronze.counts import record
+from airflow_lakehouse.spark.bronze.discovery import Found
+from airflow_lakehouse.spark.bronze.ledger import Ledger
+from airflow_lakehouse.spark.bronze.ledger_rebuild import REBUILT, rebuild
+from airflow_lakehouse.spark.bronze.ledger_rows import DISCOVERED, LOADED, Entry
+from airflow_lakehouse.spark.evolve import ensure_tables
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.files import file_uri
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import bronze, ops
 from tests.unit.spark.tiny_rows import add_rows
 
@@ -64,7 +64,7 @@ def _write_bronze(catalog: Catalog, file: SourceFile, run: str = "r1") -> None:
 
 
 def _count(catalog: Catalog, rows: int, run: str = "r1") -> None:
-    reconcile.record(catalog, [("bronze", "x", "read", rows), ("bronze", "x", "loaded", rows)], run)
+    record(catalog, [("bronze", "x", "read", rows), ("bronze", "x", "loaded", rows)], run)
 
 
 def _entry(file: SourceFile, state: str, records: int | None = 3) -> Entry:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from airflow_lakehouse.exceptions import ReconciliationError
-from airflow_lakehouse.spark.conform import Outcome
-from airflow_lakehouse.spark.load import Change
-from airflow_lakehouse.spark.reconcile import Count, check_silver
+from airflow_lakehouse.spark.iceberg.load import Change
+from airflow_lakehouse.spark.silver.conform import Outcome
+from airflow_lakehouse.spark.silver.reconcile import check_silver
 from airflow_lakehouse.tables import silver
+
+if TYPE_CHECKING:
+    from airflow_lakehouse.spark.bronze.counts import Count
 
 
 def test_a_row_that_is_not_stored_stops_the_run() -> None:

@@ -11,9 +11,9 @@ import pytest
 from airflow_lakehouse.cli import main
 from airflow_lakehouse.exceptions import TableLostError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.restore import lost_tables, restore
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable

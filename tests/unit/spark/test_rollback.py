@@ -12,16 +12,17 @@ import pytest
 from airflow_lakehouse.exceptions import ConfigurationError, DownstreamAheadError, JobError, SnapshotNotFoundError
 from airflow_lakehouse.parsing import SourceFile
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import delta, rollback
-from airflow_lakehouse.spark.as_of import resolve
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.discovery import Found
-from airflow_lakehouse.spark.ledger import Ledger
-from airflow_lakehouse.spark.ledger_rows import DISCOVERED, LOADED, Entry
-from airflow_lakehouse.spark.load import ensure_tables
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
+from airflow_lakehouse.spark import rollback
+from airflow_lakehouse.spark.bronze.discovery import Found
+from airflow_lakehouse.spark.bronze.ledger import Ledger
+from airflow_lakehouse.spark.bronze.ledger_rows import DISCOVERED, LOADED, Entry
+from airflow_lakehouse.spark.evolve import ensure_tables
+from airflow_lakehouse.spark.iceberg.as_of import resolve
+from airflow_lakehouse.spark.iceberg.run_tags import tag_run
 from airflow_lakehouse.spark.rollback import roll_back
-from airflow_lakehouse.spark.run_tags import tag_run
+from airflow_lakehouse.spark.silver import delta
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables import Table, bronze, by_name, ops, silver
 from tests.unit.spark.tiny_rows import add_rows
 

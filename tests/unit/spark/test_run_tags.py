@@ -15,13 +15,14 @@ from hypothesis import strategies as st
 
 from airflow_lakehouse.exceptions import JobError, SnapshotNotFoundError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import jobs, lineage, run_tags
-from airflow_lakehouse.spark.as_of import find_run, resolve
-from airflow_lakehouse.spark.catalog import load_pyiceberg
+from airflow_lakehouse.spark import jobs
+from airflow_lakehouse.spark.iceberg import lineage, run_tags
+from airflow_lakehouse.spark.iceberg.as_of import find_run, resolve
 from airflow_lakehouse.spark.jobs import UNCHANGED, JobArguments, JobResult
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
 from airflow_lakehouse.spark.maintenance.history import expirable, history_of
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 
 if TYPE_CHECKING:
     from pathlib import Path

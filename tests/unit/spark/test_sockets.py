@@ -9,8 +9,10 @@ import pytest
 
 from airflow_lakehouse.exceptions import ConfigurationError, EngineError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import files, sockets, staging
+from airflow_lakehouse.spark.bronze import staging
+from airflow_lakehouse.spark.engine import sockets
 from airflow_lakehouse.spark.jobs import JobArguments
+from airflow_lakehouse.spark.storage import files
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_lakehouse.exceptions import TableContractError, TableNotFoundError
-from airflow_lakehouse.spark import create, schema
+from airflow_lakehouse.spark.iceberg import create, schema
 from airflow_lakehouse.tables import ALL, Column, Keep, Partition, Table, bronze, by_name, silver
 
 

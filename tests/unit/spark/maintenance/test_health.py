@@ -14,15 +14,16 @@ import pytest
 from airflow_lakehouse.cli import main
 from airflow_lakehouse.exceptions import TableNotFoundError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark import delta, load
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.create import create_table
-from airflow_lakehouse.spark.files import local_path
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
+from airflow_lakehouse.spark.iceberg import load
+from airflow_lakehouse.spark.iceberg.create import create_table
 from airflow_lakehouse.spark.maintenance.history import expirable, history_of, needed_by_consumers
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 from airflow_lakehouse.spark.maintenance.storage import orphans_of
 from airflow_lakehouse.spark.maintenance.survey import survey, warehouse_health
+from airflow_lakehouse.spark.silver import delta
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.files import local_path
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables.spec import Column, Partition, Table
 from tests.rewrites import rewrite
 

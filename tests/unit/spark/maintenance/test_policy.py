@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from airflow_lakehouse.exceptions import ConfigurationError
-from airflow_lakehouse.spark import schema
+from airflow_lakehouse.spark.iceberg import schema
 from airflow_lakehouse.spark.jobs import JobArguments
 from airflow_lakehouse.spark.maintenance.policy import MaintenancePolicy
 from airflow_lakehouse.tables import ALL

@@ -10,10 +10,10 @@ import pytest
 
 from airflow_lakehouse.exceptions import MaintenanceError
 from airflow_lakehouse.profile import Profile
-from airflow_lakehouse.spark.catalog import load_pyiceberg
-from airflow_lakehouse.spark.create import create_table
-from airflow_lakehouse.spark.local_warehouse import create_local_catalog
+from airflow_lakehouse.spark.iceberg.create import create_table
 from airflow_lakehouse.spark.maintenance.verify import _rewrites
+from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from airflow_lakehouse.spark.storage.local_warehouse import create_local_catalog
 from airflow_lakehouse.tables.spec import Column, Table
 from tests.rewrites import rewrite
 

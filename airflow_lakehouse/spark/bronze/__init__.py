@@ -1,0 +1,1 @@
+"""From files to bronze: what a drop holds, cut into records, loaded once, counted, or set apart with a reason."""

@@ -1,0 +1,1 @@
+"""What every layer does to Iceberg tables: create, MERGE, branch, tag, and read as of a moment."""

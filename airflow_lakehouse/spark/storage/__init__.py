@@ -1,0 +1,1 @@
+"""Opening what there is, without Spark: files and objects by their version, the catalog through PyIceberg."""
