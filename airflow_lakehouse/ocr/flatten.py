@@ -188,11 +188,14 @@ def _page(number: int, found: Page | None, origin: Origin, version: str, warned:
     flat = flatten_page(found, BlockNames(origin.doc_sha256, origin.engine, number), number)
     if flat.rotation in (90, 270):
         result = replace(result, width_pt=size[1], height_pt=size[0])
-    is_blank = len(flat.blocks) == 1
+    # A question is on every page, whether the page says anything or not.
+    is_blank = all(block.block_type in (kinds.PAGE, kinds.QUERY) for block in flat.blocks)
+    if is_blank and number in warned:
+        return PageRead(replace(result, status=kinds.FAILED, reason=warned[number], method=None, method_reason=None))
     result = replace(
         result,
         status=kinds.BLANK if is_blank else kinds.OK,
-        reason=(warned.get(number) or NO_TEXT_FOUND) if is_blank else None,
+        reason=NO_TEXT_FOUND if is_blank else None,
         rotation=flat.rotation,
         n_blocks=len(flat.blocks),
         mean_confidence=flat.mean_confidence,

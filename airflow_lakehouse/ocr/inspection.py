@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.ocr.child import INSPECT
-from airflow_lakehouse.ocr.reader import STARTUP_SECONDS, Gone
+from airflow_lakehouse.ocr.reader import ENGINE_CRASHED, STARTUP_SECONDS, Gone
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,13 +37,16 @@ class Inspected:
     detail: str = ""
 
 
-def inspect(worker: Worker, path: Path, *, password: str | None = None, born_digital: bool = False) -> Inspected:
+def inspect(
+    worker: Worker, path: Path, *, password: str | None = None, born_digital: bool = False, tries: int = 2
+) -> Inspected:
     """Return what a document is; never raises for what is in it.
 
     :param worker: drives the process.
     :param path: the file, of a known format.
     :param password: opens the document, where it needs one.
     :param born_digital: look for pages whose text layer can be believed.
+    :param tries: processes that may be lost; the first may have been killed for another document's memory, or idle.
     :raises OcrError: when the worker was stopped.
     :raises SetupError: when what is needed is not installed.
     """
@@ -68,6 +71,8 @@ def inspect(worker: Worker, path: Path, *, password: str | None = None, born_dig
                 case _:
                     return Inspected(**found, sizes=tuple(sizes), born_digital=tuple(digital))
     except Gone as gone:
+        if tries > 1 and gone.reason == ENGINE_CRASHED:
+            return inspect(worker, path, password=password, born_digital=born_digital, tries=tries - 1)
         return Inspected(reason=gone.reason, detail="the process that opened it was lost")
     except BaseException:
         worker.close()

@@ -87,12 +87,12 @@ def read_page(document: Document, number: int) -> PageRead:
     :param number: 1-based page.
     :raises SetupError: when the engine cannot start, which is not the page's doing.
     """
-    import pypdfium2 as pdfium
-
     started = time.perf_counter()
     try:
         page, fields = _load(document.pdf, number)
-    except pdfium.PdfiumError:
+    except MemoryError:
+        return PageRead(PageResult(number, blocks.FAILED, OUT_OF_MEMORY))
+    except Exception:  # noqa: BLE001 - a frame of an image fails in as many ways as there are formats
         return PageRead(PageResult(number, blocks.FAILED, PAGE_LOAD_FAILED))
     displayed = text_layer.Displayed.of(page)
     base = PageResult(number, blocks.OK, width_pt=displayed.width, height_pt=displayed.height, rotation=0)

@@ -218,18 +218,21 @@ class Batch:
     def _lead(self, doc: Doc) -> None:
         """Let a document be the one of its content that a job is started for, if the limit of pages allows it."""
         self._leaders[doc.known.result] = doc
-        limit, pages = self._options.max_pages, doc.known.pages
         if self._options.dry_run:
             self._end(doc, COUNTED)
-        elif limit is not None and self.report.pages_paid + self._reserved() + pages > limit:
-            self._work.tidy(doc.known)
-            self._end(doc, POSTPONED)
-        else:
-            doc.reserved = pages
+        elif self._fits(doc):
             self._turns.put(doc, START)
 
-    def _reserved(self) -> int:
-        return sum(doc.reserved for doc in self._leaders.values())
+    def _fits(self, doc: Doc) -> bool:
+        """Tell whether the limit of pages allows a job for a document, and keep room for it; else it is postponed."""
+        limit, doc.reserved = self._options.max_pages, 0
+        spent = self.report.pages_paid + sum(other.reserved for other in self._leaders.values())
+        if limit is not None and spent + doc.known.pages > limit:
+            # Its copy stays for the run that reads it; to delete it would hold up who waits for the others.
+            self._end(doc, POSTPONED)
+            return False
+        doc.reserved = doc.known.pages
+        return True
 
     def _took_start(self, doc: Doc, started: tuple[Entry, bool]) -> None:
         doc.entry, is_ours = started
@@ -261,19 +264,19 @@ class Batch:
         self._turns.put(doc, FINISH)
 
     def _took_finish(self, doc: Doc, found: Manifest | Entry) -> None:
-        if isinstance(found, Entry):
-            self._again(doc, START, 0.0)
-        else:
+        if not isinstance(found, Entry):
             self._end(doc, READ, found)
+        elif self._fits(doc):
+            self._again(doc, START, 0.0)
 
     # -- errors ------------------------------------------------------------------------------------------------------
 
     def _took_error(self, doc: Doc, error: BaseException) -> None:
         if isinstance(error, JobFailed):
-            if doc.jobs < self._options.job_attempts:
-                self._again(doc, START, backoff(1))
-            else:
+            if doc.jobs >= self._options.job_attempts:
                 self._refuse(doc, reasons.JOB_FAILED)
+            elif self._fits(doc):
+                self._again(doc, START, backoff(1))
         elif isinstance(error, Changed):
             self._after_change(doc)
         elif isinstance(error, Exception) and (meaning := meaning_of(error)):
@@ -346,8 +349,6 @@ class Batch:
         self._land(doc)
         doc.reason = reason
         self._turns.put(doc, REJECT)
-
-    # -- the way of a document ---------------------------------------------------------------------------------------
 
     def _again(self, doc: Doc, step: str, wait: float) -> None:
         """Let a document take a step after a wait, unless it has taken too long already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Final
@@ -88,10 +89,7 @@ def documents_of(given: Any) -> list[DocumentToRead]:
     if isinstance(given, str):
         # A template renders a list of an upstream task as text, unless the DAG renders native objects.
         if given.lstrip().startswith("["):
-            try:
-                return documents_of(json.loads(given.replace("'", '"')))
-            except ValueError:
-                raise InputError("a list of documents that is no JSON", legal='["s3://bucket/key", ...]') from None
+            return documents_of(_listed(given))
         return [DocumentToRead(given, "")]
     if isinstance(given, dict):
         values = {("source_" + name if name in ("uri", "etag") else name): value for name, value in given.items()}
@@ -147,3 +145,15 @@ def in_manifest(service: Service, uri: str) -> list[DocumentToRead]:
         raise InputError(
             f"manifest {uri} cannot be read", legal="a JSON array, or a URI or JSON object a line, in UTF-8"
         ) from None
+
+
+def _listed(text: str) -> Any:
+    """Return what a text lists: JSON as people write it, or Python's as a template renders it."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        pass
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        raise InputError("a list of documents that is no JSON", legal='["s3://bucket/key", ...]') from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.ocr.textract.ledger import RUNNING
@@ -136,5 +136,5 @@ class Steps:
 
     def _reject(self, doc: Doc) -> Manifest:
         manifest = self._work.reject(doc.known, doc.reason)
-        self._work.point(doc.known)
+        self._work.point(replace(doc.known, result=self._work.rejected_result(doc.known, doc.reason)))
         return manifest

@@ -110,7 +110,8 @@ class Work:
         if not document.source_etag:
             document = replace(document, source_etag=location.current_etag(self.service.s3, document.source_uri))
         pointer = read_pointer(self.objects, document.source_uri, document.source_etag)
-        if pointer and (pointer.engine, pointer.engine_version) == (TEXTRACT, self.version):
+        # Pinned: people have chosen the reading of another engine.
+        if pointer and (pointer.pinned or (pointer.engine, pointer.engine_version) == (TEXTRACT, self.version)):
             manifest = self._manifest(pointer.result)
             if manifest:
                 return Prepared(document, pointer.doc_id, pointer.result, manifest=manifest, is_reused=True)
@@ -180,7 +181,8 @@ class Work:
     def _copy(self, path: Path, result: str) -> Location:
         """Copy a document to where Textract takes it from: not every name will do, and not every document is in S3."""
         name = f"{result}/{_COPY}"
-        self.objects.write(name, path.read_bytes())
+        # Once: an encrypted object's tag differs each time, and the job of a run that died would be for another file.
+        self.objects.write_if(name, path.read_bytes(), None)
         uri = self.objects.uri(name)
         if not location.is_taken(uri):
             raise ConfigurationError(
@@ -308,9 +310,20 @@ class Work:
         :param reason: code.
         """
         found = self._rejected(prepared.doc_id, reason, "Amazon Textract did not read it", prepared.pages)
-        manifest = self._keep(found, prepared.result)
+        manifest = self._keep(found, self.rejected_result(prepared, reason))
         self.tidy(prepared)
         return manifest
+
+    def rejected_result(self, prepared: Prepared, reason: str) -> str:
+        """Return the folder of a rejection.
+
+        One that is tried again has a folder of its own: whoever reads the document later gives it another result, and
+        bronze, which has loaded the rejection, takes that.
+
+        :param prepared: the document.
+        :param reason: code.
+        """
+        return f"{prepared.result}-failed" if reason in TRIED_AGAIN else prepared.result
 
     def tidy(self, prepared: Prepared) -> None:
         """Remove the copy of a document that was made for its job.
@@ -328,11 +341,14 @@ class Work:
         return self._manifest(prepared.result)
 
     def point(self, prepared: Prepared) -> None:
-        """Store which result a document has.
+        """Store which result a document has, unless people have chosen one.
 
         :param prepared: the document.
         """
         document = prepared.document
+        held = read_pointer(self.objects, document.source_uri, document.source_etag)
+        if held and held.pinned:
+            return
         pointer = Pointer(
             document.source_uri,
             document.source_etag,

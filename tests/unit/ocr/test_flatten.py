@@ -168,6 +168,29 @@ def test_every_page_is_accounted_for() -> None:
     assert {read.result.engine_version for read in reads} == {"1.0"}
 
 
+def test_a_page_that_says_nothing_but_the_question_is_blank_and_one_that_was_warned_of_has_failed() -> None:
+    """Every page of a job with queries has their blocks; a page the service gave up on may still have its own."""
+    query: Raw = {"Query": {"Text": "What is the date?"}}
+    response = {
+        "DocumentMetadata": {"Pages": 3},
+        "JobStatus": "PARTIAL_SUCCESS",
+        "Warnings": [{"ErrorCode": "InternalError", "Pages": [2, 3]}],
+        "Blocks": [
+            _raw("p1", "PAGE", Page=1),
+            {**_raw("q1", "QUERY", Page=1), **query},
+            _raw("p2", "PAGE", Page=2),
+            {**_raw("q2", "QUERY", Page=2), **query},
+            *({**one, "Page": 3} for one in _line("a", "one")),
+        ],
+    }
+    reads = list(pages_of([response], Origin(SHA, pages=3)))
+    assert [(read.result.status, read.result.reason, bool(read.blocks)) for read in reads] == [
+        ("blank", "NO_TEXT_FOUND", True),
+        ("failed", "INTERNAL_ERROR", False),
+        ("ok", None, True),
+    ]
+
+
 @pytest.mark.parametrize("response", [{}, {"JobStatus": "FAILED"}, {"Blocks": None}, {"Blocks": [None]}])
 def test_responses_without_blocks_give_the_pages_that_were_expected(response: Raw) -> None:
     """A failed job says nothing of its pages; those that preflight has counted fail by name."""

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
 
-from airflow_lakehouse.exceptions import ConfigurationError
+from airflow_lakehouse.exceptions import ConfigurationError, InputError
+from airflow_lakehouse.ocr.results import noted_again, read_pointer, write_pointer
+from airflow_lakehouse.ocr.textract.objects import S3Objects
+from airflow_lakehouse.ocr.textract.saved import documents_of
 from tests.unit.ocr.textract.lake import answer, pdf, result_of
 
 if TYPE_CHECKING:
@@ -169,6 +173,57 @@ def test_a_limit_of_pages_postpones_what_does_not_fit(lake: Lake) -> None:
     assert (counts["read"], counts["postponed"], counts["pages_to_pay"]) == (2, 2, 4)
     assert lake.read(*documents, max_pages=5).counts()["postponed"] == 0
     assert len(lake.fake.jobs) == 4
+
+
+def test_a_limit_of_pages_holds_for_what_is_started_again(lake: Lake) -> None:
+    """A job that fails is paid for, and so is the next one for the same document."""
+    document = lake.put("drop/a.pdf", pdf(2))
+    lake.fake.fail(times=1)
+    counts = lake.read(document, max_pages=3).counts()
+    assert (counts["postponed"], counts["jobs"], counts["pages_to_pay"]) == (1, 1, 2)
+    assert lake.read(document, max_pages=3).counts()["pages_ok"] == 2
+
+
+def test_a_document_whose_jobs_failed_is_loaded_again_once_it_is_read(lake: Lake) -> None:
+    """Bronze has it in quarantine; the later reading is another result, and so is noted."""
+    document = lake.put("drop/a.pdf", pdf(2))
+    lake.fake.fail(times=2)
+    assert lake.read(document, job_attempts=2).counts()["rejected"] == {"TEXTRACT_JOB_FAILED": 1}
+    objects = S3Objects(lake.s3, lake.bucket, "ocr")
+    assert not noted_again(objects)
+    assert lake.read(document).counts()["pages_ok"] == 2
+    (noted,) = noted_again(objects).values()
+    manifest = result_of(lake, document)
+    assert (noted.source_uri, manifest and manifest.status) == (document.source_uri, "ok")
+
+
+def test_a_reading_that_people_have_chosen_stays(lake: Lake) -> None:
+    """A document for which people want another engine is not taken back, and not paid for."""
+    document = lake.put("drop/a.pdf", pdf(2))
+    lake.read(document)
+    objects = S3Objects(lake.s3, lake.bucket, "ocr")
+    pointer = read_pointer(objects, document.source_uri, document.source_etag)
+    assert pointer is not None
+    chosen = replace(pointer, engine="local", engine_version="1", pinned=True)
+    write_pointer(objects, chosen)
+    lake.read(document)
+    assert read_pointer(objects, document.source_uri, document.source_etag) == chosen
+    assert len(lake.fake.jobs) == 1
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        '["s3://b/o\'brien.pdf", {"uri": "s3://b/c.pdf", "dt": null}]',
+        repr(["s3://b/o'brien.pdf", {"uri": "s3://b/c.pdf", "dt": None}]),
+    ],
+)
+def test_lists_are_json_or_what_a_template_renders(given: str) -> None:
+    """People write one, an upstream task's return value becomes the other."""
+    found = documents_of(given)
+    assert [(one.source_uri, one.dt) for one in found] == [("s3://b/o'brien.pdf", None), ("s3://b/c.pdf", None)]
+    with pytest.raises(InputError, match="no JSON"):
+        documents_of("[s3://b/c.pdf]")
 
 
 def test_born_digital_documents_are_read_here_on_request(lake: Lake) -> None:
