@@ -201,11 +201,13 @@ def _rest_uri(connection: Connection) -> str:
 
 
 def _secret(connection: Connection, uri: str) -> dict[str, str]:
-    if connection.login and connection.password:
+    # A line's end that came along when it was pasted makes a header nobody can send.
+    password = (connection.password or "").strip()
+    if connection.login and password:
         # Named, as PyIceberg asks: its own guess is deprecated, and wrong where the URI has no slash at its end.
         issuer = {"oauth2-server-uri": f"{uri}/v1/oauth/tokens"}
-        return {"credential": f"{connection.login}:{connection.password}", **issuer}
-    return {"token": connection.password} if connection.password else {}
+        return {"credential": f"{connection.login}:{password}", **issuer}
+    return {"token": password} if password else {}
 
 
 def _connection(conn_id: str) -> Connection:

@@ -119,8 +119,11 @@ class SnapshotLook(TableLook):
 
     def _judge(self, table: IcebergTable, cursor: dict[str, Any] | None) -> Finding:
         after = (cursor or {}).get("snapshot_id") or _snapshot_id(self.after_snapshot_id)
-        floor = self._floor(table, after, cursor)
-        commits = list(takewhile(lambda one: one.snapshot_id != after, history(table, self.branch)))
+        line = list(history(table, self.branch))
+        commits = list(takewhile(lambda one: one.snapshot_id != after, line))
+        # Where the line leads back to it, what came after is known, whatever the writers' clocks say.
+        is_known = len(commits) < len(line)
+        floor = (milliseconds(self.since) or 0) if is_known else self._floor(table, after, cursor)
         new = [one for one in reversed(commits) if changes_rows(one) and one.timestamp_ms >= floor]
         head = commits[0] if commits else None
         if head is not None:

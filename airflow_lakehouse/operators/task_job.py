@@ -171,8 +171,11 @@ class TaskJob:
                 yield last
             return
         for identity in self.identity.before_clears(retries):
-            handle = self.runner.find(identity.token(0))
-            if handle is not None:
+            # Each that has failed was followed by the next: the last one may still run.
+            for failed in itertools.count():
+                handle = self.runner.find(identity.token(failed))
+                if handle is None:
+                    break
                 yield handle
 
     def _last(self) -> JobHandle | None:

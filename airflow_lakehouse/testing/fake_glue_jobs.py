@@ -194,7 +194,10 @@ class FakeGlueJobs(FakeService):
         if named not in self._events:
             raise ServiceError("ResourceNotFoundException", "The specified log stream does not exist.")
         events = [event for event in self._events[named] if event["timestamp"] >= given.get("startTime", 0)]
-        return {"events": events[: given.get("limit", 10000)], "nextForwardToken": "f/0", "nextBackwardToken": "b/0"}
+        limit = given.get("limit", 10000)
+        # The end is what the service gives to who does not ask for the head.
+        events = events[:limit] if given.get("startFromHead") else events[-limit:]
+        return {"events": events, "nextForwardToken": "f/0", "nextBackwardToken": "b/0"}
 
 
 @contextmanager

@@ -9,7 +9,8 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from airflow_lakehouse._compat import BaseEventTrigger, BaseTrigger, make_event
+from airflow_lakehouse._compat import AirflowException, BaseEventTrigger, BaseTrigger, make_event
+from airflow_lakehouse.exceptions import LakehouseError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -62,7 +63,7 @@ class FindingTrigger(BaseTrigger):
         try:
             finding = await self._wait()
         except Exception as error:  # noqa: BLE001 - raised here, the task would only see "Trigger failure"
-            yield make_event({**event, "status": "error", "reason": str(error), "error_type": type(error).__name__})
+            yield make_event({**event, "status": "error", "reason": _said(error), "error_type": type(error).__name__})
         else:
             told = {"found": finding.found, "cursor": finding.cursor, "receipts": finding.receipts}
             yield make_event({**event, **told, "status": "found" if finding.ready else "timeout"})
@@ -127,20 +128,20 @@ class WatchingTrigger(BaseEventTrigger):
             if finding.cursor is not None:
                 await asyncio.to_thread(self._state().set, self._key(), json.dumps(finding.cursor))
         except Exception as error:  # noqa: BLE001 - it is told again then, which is better than not watching
-            self.log.debug("What was found is not settled: %s: %s", type(error).__name__, error)
+            self.log.debug("What was found is not settled: %s", _told(error))
 
     async def _try(self, cursor: dict[str, Any] | None) -> Finding | None:
         try:
             return await asyncio.to_thread(self.looking_for.look, cursor)
         except Exception as error:  # noqa: BLE001 - whatever library it came from
-            self.log.warning("Looking failed and is tried again: %s: %s", type(error).__name__, error)
+            self.log.warning("Looking failed and is tried again: %s", _told(error))
             return None
 
     async def _stored(self) -> dict[str, Any] | None:
         try:
             text = await asyncio.to_thread(self._state().get, self._key())
         except Exception as error:  # noqa: BLE001 - watching from an earlier place beats not watching
-            self.log.info("Watching without a stored cursor: %s", error)
+            self.log.info("Watching without a stored cursor: %s", _told(error))
             return None
         stored: dict[str, Any] | None = json.loads(text) if text else None
         return stored
@@ -156,6 +157,24 @@ class WatchingTrigger(BaseEventTrigger):
         """Name the cursor by what is looked for: an asset may have several watchers."""
         arguments = json.dumps(self.looking_for.arguments(), sort_keys=True)
         return f"lakehouse_cursor_{hashlib.sha256(arguments.encode()).hexdigest()[:16]}"
+
+
+def _said(error: BaseException) -> str:
+    """Return what may be told of an error: our own words, Airflow's and the system's.
+
+    Another library's may quote anything: http.client says a header it cannot send, and with it the token.
+    """
+    if isinstance(error, (LakehouseError, AirflowException)):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    response = getattr(error, "response", None)
+    code = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
+    return f"{type(error).__name__}: {code}" if code else type(error).__name__
+
+
+def _told(error: BaseException) -> str:
+    return f"{type(error).__name__}: {_said(error)}"
 
 
 def _path(kind: type) -> str:

@@ -26,15 +26,18 @@ _LONGEST_WAIT: Final = 5.0
 _CLIENT_SECONDS: Final = 900
 """How long a client is used: an edited connection counts after that, also in a triggerer that runs for weeks."""
 
+_REFUSED: Final = (
+    "Throttling",
+    "ThrottlingException",
+    "ThrottledException",
+    "TooManyRequestsException",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "SlowDown",
+)
 _KINDS: Final[Mapping[type[LakehouseError], tuple[str, ...]]] = {
     ThrottledError: (
-        "Throttling",
-        "ThrottlingException",
-        "ThrottledException",
-        "TooManyRequestsException",
-        "RequestLimitExceeded",
-        "RequestThrottled",
-        "SlowDown",
+        *_REFUSED,
         "ServiceUnavailable",
         "InternalServerException",
         "InternalServiceException",
@@ -99,7 +102,7 @@ class Aws:
         :param operation: boto3's name of the operation.
         :param arguments: of the call.
         :param done_already: for an operation that must not be done twice and knows no client token: asked after an
-            answer was lost; gives what the operation would have, or None where it was not done.
+            answer that leaves open whether it was; gives what the operation would have, or None where it was not done.
         :raises LakehouseError: what the service said, as the class for it.
         """
         deadline, waits = time.monotonic() + self.patience_seconds, 0
@@ -107,6 +110,9 @@ class Aws:
         while True:
             try:
                 answer: dict[str, Any] = getattr(self._client(service), operation)(**arguments)
+                if hasattr(answer.get("Body"), "read"):
+                    # Here, where a connection that breaks off half way is one more lost answer.
+                    answer = {**answer, "Body": answer["Body"].read()}
             except Exception as error:
                 failed = _translated(service, operation, error)
                 is_expired = _code(error) in _EXPIRED
@@ -121,7 +127,9 @@ class Aws:
                 limit = min(_FIRST_WAIT * 2**waits, _LONGEST_WAIT, left)
                 time.sleep(random.uniform(0, limit))  # noqa: S311 - no secret depends on it
                 waits += 1
-                found = None if _code(error) else done_already()
+                # Only a refusal says that nothing was done; after "internal error" the job may run.
+                is_refused = _code(error) in _REFUSED or isinstance(failed, QuotaError)
+                found = None if is_refused else done_already()
                 if found is not None:
                     return found
             else:

@@ -329,12 +329,12 @@ class GlueRunner:
         if result.get("status") == "failed":
             return str(result.get("error", "")), str(result.get("error_type", ""))
         details = str(run.get("ErrorMessage") or run.get("StateDetail") or "")
-        reason, kind = failure(details, "\n".join(event["message"] for event in self._log(handle, 0)))
+        reason, kind = failure(details, "\n".join(event["message"] for event in self._log(handle, 0, is_end=True)))
         return reason, JobLostError.__name__ if run["JobRunState"] == "ERROR" else kind
 
-    def _log(self, handle: JobHandle, since: int) -> list[dict[str, Any]]:
-        """Return lines the driver has written, as far as they are there and can be read, the oldest first."""
-        asked: dict[str, Any] = {"logStreamName": handle.job_id, "startFromHead": True, "limit": _LOG_LINES}
+    def _log(self, handle: JobHandle, since: int, *, is_end: bool = False) -> list[dict[str, Any]]:
+        """Return lines the driver has written since a moment, the oldest first: the first of them, or the last."""
+        asked: dict[str, Any] = {"logStreamName": handle.job_id, "startFromHead": not is_end, "limit": _LOG_LINES}
         events: list[dict[str, Any]] = []
         # Which of the two has the lines of a Python program is the release's business.
         for stream in ("error", "output"):

@@ -45,7 +45,7 @@ class S3Folder:
     def read(self, name: str) -> bytes | None:
         """As :meth:`Folder.read`."""
         try:
-            return bytes(self._aws.call(S3, "get_object", self._object(name))["Body"].read())
+            return bytes(self._aws.call(S3, "get_object", self._object(name))["Body"])
         except JobLostError:
             return None
 

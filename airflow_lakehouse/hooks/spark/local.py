@@ -44,6 +44,10 @@ JOB_MODULE: Final = "airflow_lakehouse.spark.jobs"
 
 _KEEP_SECONDS: Final = 30 * 24 * 3600
 _EXIT_SECONDS: Final = 30
+_NOTE_SECONDS: Final = 10
+_PID: Final = "pid"
+_ALIVE: Final = "alive.lock"
+_NOTE_PID: Final = 'echo $$ > "$0.partial" && mv "$0.partial" "$0" && exec "$@"'
 _LOG_BYTES: Final = 256 * 1024
 # Airflow's secrets and the pipes of the task that submits are none of the job's business. Nor is the mark pyspark sets
 # where this process has a session over Connect: under spark-submit the job would look for that server, in vain.
@@ -93,7 +97,7 @@ class LocalRunner:
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
             # Two attempts of one task may overlap for a moment; only one of them may start the job.
             with _locked(directory / "submit.lock"):
-                if not (directory / "job.json").is_file():
+                if not (directory / "job.json").is_file() and not _adopt(directory, job):
                     _prune(directory.parent)
                     self._start(directory, job, arguments)
         except OSError as error:
@@ -202,27 +206,25 @@ class LocalRunner:
         given.write_text(json.dumps(dict(arguments), sort_keys=True))
         command = [*self.command, job, "--arguments", str(given), "--result", str(result)]
         environment = {name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)}
+        # The process notes its own number and holds a lock as long as it lives: should this one be killed before it
+        # has written anything, the next attempt finds both, and starts no second job.
+        noting = ("/bin/sh", "-c", _NOTE_PID, str(directory / _PID))
+        alive = os.open(directory / _ALIVE, os.O_RDWR | os.O_CREAT, 0o600)
+        fcntl.flock(alive, fcntl.LOCK_EX)
         with os.fdopen(os.open(directory / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log:
             process = subprocess.Popen(
-                command,
+                [*noting, *command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env={**environment, "PYTHONUNBUFFERED": "1"},
                 # A session of its own: signals for the worker's group must not reach the job.
                 start_new_session=True,
+                pass_fds=(alive,),
             )
+        os.close(alive)
         remember(process)
-        record = {
-            "job": job,
-            "pid": process.pid,
-            "process": find_process(process.pid),
-            "submitted_at": datetime.now(UTC).isoformat(),
-            "command": command,
-        }
-        partial = directory / "job.json.partial"
-        partial.write_text(json.dumps(record))
-        partial.replace(directory / "job.json")
+        _record(directory, job, process.pid, find_process(process.pid))
 
     def _is_running(self, directory: Path) -> bool:
         record = _read_json(directory / "job.json", {})
@@ -238,6 +240,50 @@ class LocalRunner:
 
     def _directory(self, token: str) -> Path:
         return (self.root or default_root()).absolute() / check_token(token)
+
+
+def _record(directory: Path, job: str, pid: int, process: str | None) -> None:
+    """Write down which process a job is; from then on it is found."""
+    record = {"job": job, "pid": pid, "process": process, "submitted_at": datetime.now(UTC).isoformat()}
+    partial = directory / "job.json.partial"
+    partial.write_text(json.dumps(record))
+    partial.replace(directory / "job.json")
+
+
+def _adopt(directory: Path, job: str) -> bool:
+    """Write down the process that somebody started here who was killed before writing it down; tell whether there was.
+
+    :param directory: of a job without a record.
+    :param job: its name.
+    """
+    noted = directory / _PID
+    is_alive = _is_held(directory / _ALIVE)
+    deadline = time.monotonic() + _NOTE_SECONDS
+    # It notes its number before anything else, but only once it has a turn on the processor.
+    while is_alive and not noted.is_file() and time.monotonic() < deadline:
+        time.sleep(0.05)
+        is_alive = _is_held(directory / _ALIVE)
+    if not noted.is_file():
+        return False
+    pid = int(noted.read_text())
+    # Of one that has ended, its result tells the rest; its number may be another process's by now.
+    _record(directory, job, pid, find_process(pid) if is_alive else None)
+    return True
+
+
+def _is_held(lock: Path) -> bool:
+    """Tell whether a process holds a lock."""
+    try:
+        handle = os.open(lock, os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
 
 
 def default_root() -> Path:

@@ -12,6 +12,8 @@ import subprocess
 import urllib.error
 import urllib.request
 from dataclasses import dataclass, replace
+from itertools import pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from airflow_lakehouse.exceptions import ConfigurationError, EngineError, JobCancelledError, JobLostError
@@ -98,7 +100,7 @@ class Kubernetes:
 
     def state(self, job_id: str, submit: tuple[str, ...]) -> JobStatus:
         """Read the pod's phase."""
-        said = _run((*submit[:3], "--status", job_id))
+        said = _run((*_asking(submit), "--status", job_id))
         phase = re.search(r"phase: (\w+)", said)
         if phase is None:
             raise JobLostError(f"Kubernetes knows no pod {job_id}", remedy="run the job again")
@@ -109,7 +111,7 @@ class Kubernetes:
 
     def kill(self, job_id: str, submit: tuple[str, ...]) -> None:
         """Delete the pod."""
-        _run((*submit[:3], "--kill", job_id))
+        _run((*_asking(submit), "--kill", job_id))
 
     def link(self, job_id: str) -> dict[str, str]:  # noqa: ARG002 - clusters differ in what they have to look at
         """Return nothing."""
@@ -179,15 +181,16 @@ class Yarn:
             ) from error
 
 
-def master_of(master: str, resource_manager: str) -> Master:
+def master_of(master: str, resource_manager: str, conf: Mapping[str, str] = MappingProxyType({})) -> Master:
     """Return how drivers of a master are started and asked after.
 
     :param master: as spark-submit takes it.
     :param resource_manager: address of YARN's.
+    :param conf: settings of Spark; the namespace of Kubernetes is one of them.
     :raises ConfigurationError: when it runs no Python drivers.
     """
     if master.startswith("k8s://"):
-        return Kubernetes()
+        return Kubernetes(conf.get("spark.kubernetes.namespace", "default"))
     if master == "yarn" and resource_manager:
         return Yarn(resource_manager)
     if master == "yarn":
@@ -282,6 +285,12 @@ class Cluster:
 
         is_s3 = self.scripts.startswith("s3://")
         return JobFiles(S3Folder(Aws(self.aws_conn_id), self.scripts) if is_s3 else open_folder(self.scripts), token)
+
+
+def _asking(submit: tuple[str, ...]) -> tuple[str, ...]:
+    """Return spark-submit with the master and the settings: by these it finds the cluster and is let in."""
+    pairs = pairwise(submit)
+    return (*submit[:3], *(part for pair in pairs if pair[0] == "--conf" for part in pair))
 
 
 def _run(command: tuple[str, ...]) -> str:

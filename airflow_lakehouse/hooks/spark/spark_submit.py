@@ -77,7 +77,7 @@ class SparkSubmitRunner:
         if self.deploy_mode not in (CLIENT, CLUSTER):
             raise ConfigurationError(f"deploy_mode is {self.deploy_mode!r}", legal=f"{CLIENT}, {CLUSTER}", remedy=_SET)
         if self.deploy_mode == CLUSTER:
-            master_of(self.master, self.resource_manager)
+            master_of(self.master, self.resource_manager, self.conf)
             if not self.scripts:
                 raise ConfigurationError(
                     "a driver on the cluster needs 'scripts'", legal="a folder both reach, s3://..."
@@ -204,7 +204,7 @@ class SparkSubmitRunner:
     def _cluster(self) -> Cluster:
         return Cluster(
             self.name,
-            master_of(self.master, self.resource_manager),
+            master_of(self.master, self.resource_manager, self.conf),
             lambda conf: self._submit(CLUSTER, conf),
             self.scripts,
             self.aws_conn_id,

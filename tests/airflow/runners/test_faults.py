@@ -89,6 +89,26 @@ def test_a_lost_answer_starts_no_second_run(remote: World) -> None:
     assert remote.service.requests["StartJobRun"] - asked == (2 if remote.runner.name == "emr_serverless" else 1)
 
 
+def test_an_answer_that_does_not_say_whether_it_was_done_starts_no_second_run(
+    remote: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run was started, and the service says "internal error": it is looked for before it is asked for again."""
+    remote.submit()  # which makes the Glue job
+    answer, broken = remote.service.answer, ["StartJobRun"]
+
+    def breaking(operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+        told: dict[str, Any] = answer(operation, arguments)
+        if operation in broken:
+            broken.remove(operation)
+            raise ServiceError("InternalServiceException", "An internal error occurred.", 500)
+        return told
+
+    monkeypatch.setattr(remote.service, "answer", breaking)
+    handle = remote.submit(token=TOKEN)
+    assert not broken
+    assert list(remote.service.runs)[1:] == [handle.job_id]
+
+
 def test_a_run_is_found_that_nobody_noted(remote: World) -> None:
     """A worker died between starting and noting: the next one finds the run, by name or argument, and notes it."""
     handle = remote.submit(token=TOKEN)

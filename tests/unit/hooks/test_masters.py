@@ -147,6 +147,23 @@ def test_a_driver_on_kubernetes_is_a_pod_named_after_its_token(submit: Path, tmp
     assert runner.status(handle).state is JobState.CANCELLED
 
 
+def test_pods_are_looked_for_where_they_are_started(submit: Path, tmp_path: Path) -> None:
+    """The namespace of the settings; the other settings say how to get into the cluster, and every call has them."""
+    runner = SparkSubmitRunner(
+        "k8s://https://127.0.0.1:6443",
+        deploy_mode="cluster",
+        spark_home=str(tmp_path / "spark"),
+        scripts=str(tmp_path / "scripts"),
+        conf={"spark.kubernetes.namespace": "etl", "spark.kubernetes.context": "night"},
+    )
+    handle = runner.submit("raw_to_bronze", {"run_id": "run"}, TOKEN)
+    assert handle.job_id == f"etl:lakehouse-{TOKEN[:40]}"
+    runner.cancel(handle)
+    calls = [line for line in (submit.parent / "told").read_text().splitlines() if "--master" in line]
+    assert {"--status", "--kill"} < {word for line in calls for word in line.split()}
+    assert all("--conf spark.kubernetes.context=night" in line for line in calls)
+
+
 @pytest.mark.parametrize(
     ("said", "state", "kind"),
     [

@@ -185,6 +185,27 @@ def test_handles_travel(runner: LocalRunner, arguments: dict[str, Any]) -> None:
     assert pickle.loads(pickle.dumps(handle)) == handle  # noqa: S301 - our own
 
 
+def test_a_job_whose_start_nobody_wrote_down_is_not_started_again(
+    runner: LocalRunner, arguments: dict[str, Any]
+) -> None:
+    """The worker is killed between starting the process and writing down which it is: the next one finds it running.
+
+    So does one that comes after it has ended.
+    """
+    handle = runner.submit("work", arguments, TOKEN)
+    record = Path(handle.location, "job.json")
+    for state in (JobState.RUNNING, JobState.SUCCEEDED):
+        before = json.loads(record.read_text())
+        record.unlink()
+        assert runner.find(TOKEN) is None
+        assert runner.submit("work", arguments, TOKEN) == handle
+        assert json.loads(record.read_text())["pid"] == before["pid"]
+        assert runner.status(handle).state is state
+        Path(arguments["until"]).touch()
+        assert _end(runner, handle) is JobState.SUCCEEDED
+    assert _starts(arguments) == 1
+
+
 def test_secrets_of_airflow_stay_with_airflow(
     runner: LocalRunner, arguments: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

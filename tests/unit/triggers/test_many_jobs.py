@@ -81,12 +81,13 @@ def test_the_loop_stays_responsive_and_calls_stay_within_the_budget(
 
     async def main() -> list[Any]:
         ticking = asyncio.ensure_future(tick())
-        waiting = []
+        waiting, began = [], time.monotonic()
         for number in range(JOBS):
             waiting.append(asyncio.ensure_future(one(number)))
             await asyncio.sleep(0)
         await asyncio.sleep(SECONDS)
-        assert service.calls <= SECONDS * polling.PER_SECOND + polling.THREADS + 1
+        # By the clock: a busy machine lets three seconds be four.
+        assert service.calls <= (time.monotonic() - began) * polling.PER_SECOND + polling.THREADS + 1
         assert sum("lakehouse-poll" in thread.name for thread in threading.enumerate()) <= polling.THREADS
         service.ended.update(f"job{number}" for number in range(10))
         seen = await asyncio.wait_for(asyncio.gather(*waiting[:10]), 20) if kind is Listing else []

@@ -18,6 +18,7 @@ import pytest
 
 from airflow_lakehouse import triggers
 from airflow_lakehouse._compat import BaseTrigger
+from airflow_lakehouse.exceptions import ConfigurationError
 from airflow_lakehouse.hooks.looking import Finding, Look
 from airflow_lakehouse.hooks.spark import JobHandle, LocalRunner
 from airflow_lakehouse.triggers.base import FindingTrigger, WatchingTrigger
@@ -121,20 +122,33 @@ def test_a_job_that_cannot_be_found_is_an_event() -> None:
     assert "is gone" in event["reason"]
 
 
+BREAKS: Exception = ConnectionError()
+
+
 class _Breaking(Look):
     def look(self, cursor: dict[str, Any] | None = None) -> Finding:  # noqa: ARG002 - it breaks before
-        raise ConnectionError("the catalog hung up")
+        raise BREAKS
 
 
 class _BreakingTrigger(FindingTrigger):
     look_class = _Breaking
 
 
-def test_looking_that_fails_is_an_event() -> None:
-    """Any exception while looking becomes an event with its class and text."""
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ConfigurationError("there is no connection 'x'"), "there is no connection 'x'."),
+        (PermissionError(13, "Permission denied", "/warehouse"), "Permission denied: /warehouse"),
+        (ValueError("Invalid header value b'Bearer s3cret'"), "ValueError"),
+        (OSError("Header value must not end with a newline: 'Bearer s3cret'"), "OSError"),
+    ],
+)
+def test_looking_that_fails_is_an_event(error: Exception, reason: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any exception while looking becomes an event with its class; with its text where that is no stranger's."""
+    monkeypatch.setitem(globals(), "BREAKS", error)
     event = fire(_BreakingTrigger())
     assert (event["status"], event["found"], event["cursor"], event["receipts"]) == ("error", {}, None, [])
-    assert (event["reason"], event["error_type"]) == ("the catalog hung up", "ConnectionError")
+    assert (event["reason"], event["error_type"]) == (reason, type(error).__name__)
 
 
 def test_a_drop_is_waited_for(tmp_path: Path) -> None:
