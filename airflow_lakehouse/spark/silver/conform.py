@@ -98,9 +98,11 @@ def current(
     lost, counts = work.keep_counted(versions.losers(rows, RESOURCE, keep), f"{name}_lost", every)
     current_rows = versions.winners(rows, lost) if counts else rows
     if about is not None and versions.SUPERSEDED in counts:
-        pairs = work.keep(subjects.changed(rows, lost, RESOURCE), f"{name}_changed")
-        found = work.keep(subjects.reused(rows, pairs, RESOURCE, about), f"{name}_reused")
-        current_rows = subjects.flagged(current_rows, found, RESOURCE)
+        pairs, found = work.keep_counted(subjects.changed(rows, lost, RESOURCE), f"{name}_changed", {"pairs": "true"})
+        # A drop that repeats what is known has superseded rows and nothing to compare.
+        if found:
+            reused = work.keep(subjects.reused(rows, pairs, RESOURCE, about), f"{name}_reused")
+            current_rows = subjects.flagged(current_rows, reused, RESOURCE)
     return current_rows, counts
 
 
