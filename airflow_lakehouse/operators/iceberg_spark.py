@@ -144,7 +144,14 @@ class IcebergSparkOperator(BaseOperator):
             trigger = SparkJobTrigger(handle.as_dict(), runner.options(), self.poll_seconds, deadline, position)
             self.defer(trigger=trigger, method_name=self.execute_complete.__name__)
         with airflow_errors():
-            return self._finish(task_job, self._wait(task_job, handle, deadline, position), context)
+            try:
+                status = self._wait(task_job, handle, deadline, position)
+            except Exception:
+                # A retry finds the job again; after the last attempt nobody would come back for it.
+                if not self._has_retries(context):
+                    self._stop(task_job)
+                raise
+            return self._finish(task_job, status, context)
 
     def is_due(self, profile: Profile) -> bool:  # noqa: ARG002 - for operators that can tell without Spark
         """Tell whether the job has anything to do; asked where no job of an earlier attempt is found.

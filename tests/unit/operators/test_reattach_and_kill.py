@@ -24,7 +24,7 @@ from airflow_lakehouse._compat import (
     TaskDeferralTimeout,
     TaskDeferred,
 )
-from airflow_lakehouse.exceptions import EngineError, JobTimeoutError, ThrottledError
+from airflow_lakehouse.exceptions import EngineError, JobLostError, JobTimeoutError, ThrottledError
 from airflow_lakehouse.hooks.spark import JobHandle, JobStatus, LocalRunner
 from airflow_lakehouse.hooks.spark import patience as patience_module
 from airflow_lakehouse.triggers import task_state
@@ -119,6 +119,41 @@ def test_clearing_stops_what_still_runs_and_starts_afresh(world: World, *, has_s
     _defer(world, world.context(store=store))
     _defer(world, world.context(max_tries=1, try_number=2, store=store))
     assert world.states() == ["cancelled", "running"]
+
+
+def test_clearing_stops_the_job_that_followed_one_that_failed(world: World) -> None:
+    """Before the clear one attempt's job failed, and the next one's still ran when its worker died."""
+    world.say("JobFailedError")
+    with pytest.raises(AirflowException):
+        world.operator(retries=1).execute(world.context(max_tries=1))
+    world.say("wait")
+    _defer(world, world.context(max_tries=1, try_number=2), retries=1)
+    assert world.states() == ["failed", "running"]
+    _defer(world, world.context(max_tries=3, try_number=3), retries=1)
+    assert world.states() == ["failed", "cancelled", "running"]
+
+
+@dataclass(frozen=True)
+class Silent(LocalRunner):
+    """A service that takes a job and then knows nothing of it."""
+
+    def status(self, handle: JobHandle) -> JobStatus:
+        """Look once, and find nothing from then on."""
+        looks = Path(handle.location) / "looks"
+        if looks.exists():
+            raise JobLostError("not any more")
+        looks.touch()
+        return super().status(handle)
+
+
+def test_a_worker_that_gives_up_on_its_last_attempt_stops_the_job(world: World) -> None:
+    """Nobody would come back for it; before the last attempt it is left for the next one to find."""
+    runner = Silent(**world.runner.options())
+    for max_tries, state in ((1, "running"), (0, "cancelled")):
+        world.say("wait")
+        with pytest.raises(JobLostError, match="not any more"):
+            world.operator(runner=runner).execute(world.context(max_tries=max_tries, started=str(max_tries)))
+        assert world.states()[-1] == state
 
 
 def test_clearing_may_take_a_job_that_succeeded(world: World) -> None:
