@@ -259,7 +259,7 @@ class Batch:
             return
         self._usual = taken if self._usual is None else 0.8 * self._usual + 0.2 * taken
         doc.response = response
-        self._land(doc)
+        self._in_flight.discard(doc)
         self._pace.window.succeeded()
         self._turns.put(doc, FINISH)
 
@@ -290,7 +290,7 @@ class Batch:
         elif meaning in (Meaning.THROTTLED, Meaning.TRANSIENT, Meaning.WINDOW_FULL):
             self._after_pause(doc, meaning, error)
         elif meaning is Meaning.EXPIRED and doc.step in (POLL, FINISH):
-            self._land(doc)
+            self._in_flight.discard(doc)
             doc.response = None
             self._turns.put(doc, FINISH)
         elif meaning is Meaning.DOCUMENT:
@@ -302,7 +302,7 @@ class Batch:
 
     def _after_refusal(self, doc: Doc) -> None:
         """Start fewer, and this document again before all others."""
-        self._land(doc)
+        self._in_flight.discard(doc)
         self._pace.window.refused(doc.generation, len(self._in_flight))
         self._refusals += 1
         # With jobs of ours in flight, the next room is where one of them ends; else somebody else has them all.
@@ -320,14 +320,14 @@ class Batch:
         if meaning is Meaning.THROTTLED:
             (self._pace.start if doc.step == START else self._pace.get).throttled()
             if doc.step == START:
-                self._land(doc)
+                self._in_flight.discard(doc)
         doc.failures += 1
         # Throttled requests have a rate of their own that has just been halved; what is down is given more time.
         self._again(doc, doc.step, backoff(doc.failures, _LONGEST_THROTTLE if meaning is Meaning.THROTTLED else 30.0))
 
     def _after_change(self, doc: Doc) -> None:
         doc.changes += 1
-        self._land(doc)
+        self._in_flight.discard(doc)
         if doc.changes > _CHANGES:
             self._end(doc, FAILED, reason=reasons.OVERWRITTEN)
             return
@@ -346,7 +346,7 @@ class Batch:
         )
 
     def _refuse(self, doc: Doc, reason: str) -> None:
-        self._land(doc)
+        self._in_flight.discard(doc)
         doc.reason = reason
         self._turns.put(doc, REJECT)
 
@@ -373,16 +373,14 @@ class Batch:
         self._in_flight.add(doc)
         self.report.most_in_flight = max(self.report.most_in_flight, len(self._in_flight))
 
-    def _land(self, doc: Doc) -> None:
-        self._in_flight.discard(doc)
-
     def _end(self, doc: Doc, how: str, manifest: Manifest | None = None, reason: str = "") -> None:
-        self._land(doc)
+        self._in_flight.discard(doc)
         doc.response = None
         self._left -= 1
         if manifest:
             self._finished.add(doc.known.result)
-        uri = self._work.objects.uri(f"{doc.known.result}/{MANIFEST}") if manifest else ""
+        folder = self._work.folder_of(doc.known, manifest.reason or "") if manifest else ""
+        uri = self._work.objects.uri(f"{folder}/{MANIFEST}") if manifest else ""
         pages = doc.prepared.pages if doc.prepared and not manifest else 0
         outcome = Outcome(doc.document, how, manifest, uri, reason, doc.entry, pages)
         self.report.documents.append(outcome)

@@ -136,5 +136,5 @@ class Steps:
 
     def _reject(self, doc: Doc) -> Manifest:
         manifest = self._work.reject(doc.known, doc.reason)
-        self._work.point(replace(doc.known, result=self._work.rejected_result(doc.known, doc.reason)))
+        self._work.point(replace(doc.known, result=self._work.folder_of(doc.known, doc.reason)))
         return manifest

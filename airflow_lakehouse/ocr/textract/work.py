@@ -310,18 +310,18 @@ class Work:
         :param reason: code.
         """
         found = self._rejected(prepared.doc_id, reason, "Amazon Textract did not read it", prepared.pages)
-        manifest = self._keep(found, self.rejected_result(prepared, reason))
+        manifest = self._keep(found, self.folder_of(prepared, reason))
         self.tidy(prepared)
         return manifest
 
-    def rejected_result(self, prepared: Prepared, reason: str) -> str:
-        """Return the folder of a rejection.
+    def folder_of(self, prepared: Prepared, reason: str) -> str:
+        """Return the folder of a result.
 
-        One that is tried again has a folder of its own: whoever reads the document later gives it another result, and
-        bronze, which has loaded the rejection, takes that.
+        A rejection that is tried again has a folder of its own: whoever reads the document later gives it another
+        result, and bronze, which has loaded the rejection, takes that.
 
         :param prepared: the document.
-        :param reason: code.
+        :param reason: why it was rejected; empty where it was read.
         """
         return f"{prepared.result}-failed" if reason in TRIED_AGAIN else prepared.result
 
