@@ -12,7 +12,7 @@ from airflow_lakehouse.spark.bronze.ledger import Ledger
 from airflow_lakehouse.spark.bronze.ledger_rows import QUARANTINED, Entry
 from airflow_lakehouse.spark.engine.session import stamp
 from airflow_lakehouse.spark.iceberg import conflicts, load, schema
-from airflow_lakehouse.tables import bronze
+from airflow_lakehouse.tables import bronze, by_name
 
 if TYPE_CHECKING:
     from pyiceberg.catalog import Catalog
@@ -168,9 +168,11 @@ def load_batch(work: Batch, registry: Registry, arguments: JobArguments, result:
     finished = _finished(work)
     result.files["quarantined"] = sum(entry.state == QUARANTINED for entry in finished)
     result.files["loaded"] -= result.files["quarantined"]
-    reconcile.check_bronze(
-        work.spark, work.catalog, finished, work.counts, run_id=arguments.run_id, tables=registry.tables.values()
+    filled = sorted({target for _, target in work.counts})
+    stored_now = reconcile.stored_rows(
+        work.spark, [registry.tables.get(name) or by_name(name) for name in filled], finished
     )
+    reconcile.check_bronze(work.catalog, work.counts, stored_now, arguments.run_id)
     if any(target == bronze.DOCS_PAGES.name for _, target in work.counts):
         page_counts.check_pages(work.catalog, stored(work, bronze.DOCS_PAGES), arguments.run_id)
     drift.record(work.catalog, work.unknown, result.batch_id)

@@ -10,10 +10,10 @@ from airflow_lakehouse.exceptions import BadRatioError, ReconciliationError
 from airflow_lakehouse.spark.bronze.bronze_rows import VERSION
 from airflow_lakehouse.spark.bronze.counts import Count, record
 from airflow_lakehouse.spark.iceberg import schema
-from airflow_lakehouse.tables import bronze, by_name
+from airflow_lakehouse.tables import bronze
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from pyiceberg.catalog import Catalog
     from pyspark.sql import SparkSession
@@ -22,30 +22,18 @@ if TYPE_CHECKING:
     from airflow_lakehouse.tables import Table
 
 
-def check_bronze(  # noqa: PLR0913 - where to count, what to compare, and as whose run
-    spark: SparkSession,
-    catalog: Catalog,
-    entries: Sequence[Entry],
-    counts: Counter[tuple[int, str]],
-    *,
-    run_id: str,
-    tables: Iterable[Table] = (),
-) -> None:
+def check_bronze(catalog: Catalog, counts: Counter[tuple[int, str]], stored: Mapping[str, int], run_id: str) -> None:
     """Compare what was cut out of the files with what bronze and quarantine now hold of them, and record both.
 
-    :param spark: the session.
     :param catalog: the catalog.
-    :param entries: the files of the load.
     :param counts: (index of the file, table) to records that were cut out.
+    :param stored: from :func:`stored_rows`.
     :param run_id: the run.
-    :param tables: tables of outside parsers.
     :raises ReconciliationError: when they differ; the counts were recorded.
     """
-    outside = {table.name: table for table in tables}
     expected: Counter[str] = Counter()
     for (_, target), count in counts.items():
         expected[target] += count
-    stored = _stored(spark, [outside.get(name) or by_name(name) for name in sorted(expected)], entries)
     rows: list[Count] = []
     for name, count in sorted(expected.items()):
         rows += [("bronze", name, "read", count), ("bronze", name, "loaded", stored.get(name, 0))]
@@ -77,8 +65,13 @@ def check_bad_ratio(read: int, reasons: Counter[str], limit: float | None) -> No
     )
 
 
-def _stored(spark: SparkSession, tables: Sequence[Table], entries: Sequence[Entry]) -> dict[str, int]:
-    """Return how many rows of these file versions each table holds, in one query."""
+def stored_rows(spark: SparkSession, tables: Iterable[Table], entries: Sequence[Entry]) -> dict[str, int]:
+    """Return how many rows of these file versions each table holds, in one query; tables without any are left out.
+
+    :param spark: the session.
+    :param tables: which; one at least.
+    :param entries: the files.
+    """
     from pyspark.sql import functions as F
 
     # By file version, not by batch: of a batch that was killed half way, only some files are loaded now.
