@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 
 from airflow_lakehouse._compat import AirflowException, AirflowFailException
 from airflow_lakehouse.exceptions import AuditError, LakehouseError, UsageError
+from airflow_lakehouse.ocr.textract.errors import code_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,6 +38,21 @@ def airflow_error(error: LakehouseError) -> Exception:
     if isinstance(error, AirflowException):
         return error
     return _rebuild(type(error), error.message, error.legal, error.remedy)
+
+
+def said(error: BaseException) -> str:
+    """Return what events and logs may say of an error: our own words, Airflow's and the system's.
+
+    Another library's may quote anything: http.client says a header it cannot send, and with it the token. Of those the
+    service's code is told, or the class.
+
+    :param error: what was raised.
+    """
+    if isinstance(error, (LakehouseError, AirflowException)):
+        return str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+    return code_of(error)
 
 
 def _rebuild(kind: type[LakehouseError], message: str, legal: str | None, remedy: str | None) -> Exception:

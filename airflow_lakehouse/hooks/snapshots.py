@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError
@@ -119,10 +118,14 @@ class SnapshotLook(TableLook):
 
     def _judge(self, table: IcebergTable, cursor: dict[str, Any] | None) -> Finding:
         after = (cursor or {}).get("snapshot_id") or _snapshot_id(self.after_snapshot_id)
-        line = list(history(table, self.branch))
-        commits = list(takewhile(lambda one: one.snapshot_id != after, line))
-        # Where the line leads back to it, what came after is known, whatever the writers' clocks say.
-        is_known = len(commits) < len(line)
+        line = history(table, self.branch)
+        commits, is_known = [], False
+        for one in line:
+            # Where the line leads back to it, what came after is known, whatever the writers' clocks say.
+            is_known = one.snapshot_id == after
+            if is_known:
+                break
+            commits.append(one)
         floor = (milliseconds(self.since) or 0) if is_known else self._floor(table, after, cursor)
         new = [one for one in reversed(commits) if changes_rows(one) and one.timestamp_ms >= floor]
         head = commits[0] if commits else None

@@ -169,6 +169,10 @@ def _warn(response: Response, warned: dict[int, str]) -> None:
             warned.setdefault(int(page), code)
 
 
+def _failed(result: PageResult, reason: str) -> PageRead:
+    return PageRead(replace(result, status=kinds.FAILED, reason=reason, method=None, method_reason=None))
+
+
 def _page(number: int, found: Page | None, origin: Origin, version: str, warned: Mapping[int, str]) -> PageRead:
     size = origin.sizes[number - 1] if number <= len(origin.sizes) else (None, None)
     result = PageResult(
@@ -183,15 +187,14 @@ def _page(number: int, found: Page | None, origin: Origin, version: str, warned:
         job_id=origin.job_id,
     )
     if found is None:
-        reason = warned.get(number, PAGE_MISSING)
-        return PageRead(replace(result, status=kinds.FAILED, reason=reason, method=None, method_reason=None))
+        return _failed(result, warned.get(number, PAGE_MISSING))
     flat = flatten_page(found, BlockNames(origin.doc_sha256, origin.engine, number), number)
     if flat.rotation in (90, 270):
         result = replace(result, width_pt=size[1], height_pt=size[0])
     # A question is on every page, whether the page says anything or not.
     is_blank = all(block.block_type in (kinds.PAGE, kinds.QUERY) for block in flat.blocks)
     if is_blank and number in warned:
-        return PageRead(replace(result, status=kinds.FAILED, reason=warned[number], method=None, method_reason=None))
+        return _failed(result, warned[number])
     result = replace(
         result,
         status=kinds.BLANK if is_blank else kinds.OK,

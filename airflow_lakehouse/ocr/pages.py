@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,25 +89,20 @@ def read_page(document: Document, number: int) -> PageRead:
     :raises SetupError: when the engine cannot start, which is not the page's doing.
     """
     started = time.perf_counter()
+    base, failed = PageResult(number, blocks.OK), PAGE_LOAD_FAILED
     try:
         page, fields = _load(document.pdf, number)
-    except MemoryError:
-        return PageRead(PageResult(number, blocks.FAILED, OUT_OF_MEMORY))
-    except Exception:  # noqa: BLE001 - a frame of an image fails in as many ways as there are formats
-        return PageRead(PageResult(number, blocks.FAILED, PAGE_LOAD_FAILED))
-    displayed = text_layer.Displayed.of(page)
-    base = PageResult(number, blocks.OK, width_pt=displayed.width, height_pt=displayed.height, rotation=0)
-    try:
-        read = _read(document, _Page(page, displayed, fields, _renderer(document.pdf, page, number)), base)
+        with closing(page):
+            displayed = text_layer.Displayed.of(page)
+            base, failed = replace(base, width_pt=displayed.width, height_pt=displayed.height, rotation=0), PAGE_FAILED
+            read = _read(document, _Page(page, displayed, fields, _renderer(document.pdf, page, number)), base)
     except SetupError:
         raise
     except MemoryError:
         read = PageRead(replace(base, status=blocks.FAILED, reason=OUT_OF_MEMORY))
     except Exception as error:  # noqa: BLE001 - one page must not take the others with it, whatever a library raises
-        reason = OUT_OF_MEMORY if "alloc" in str(error).lower() else PAGE_FAILED
+        reason = OUT_OF_MEMORY if "alloc" in str(error).lower() else failed
         read = PageRead(replace(base, status=blocks.FAILED, reason=reason))
-    finally:
-        page.close()
     seconds = round(time.perf_counter() - started, 3)
     return PageRead(replace(read.result, n_blocks=len(read.blocks), seconds=seconds), read.blocks)
 

@@ -146,9 +146,9 @@ class IcebergSparkOperator(BaseOperator):
         with airflow_errors():
             try:
                 status = self._wait(task_job, handle, deadline, position)
-            except Exception:
-                # A retry finds the job again; after the last attempt nobody would come back for it.
-                if not self._has_retries(context):
+            except (LakehouseError, OSError) as error:
+                # A retry finds the job again, if its time is not up; after the last attempt nobody would come back.
+                if isinstance(error, JobTimeoutError) or not self._has_retries(context):
                     self._stop(task_job)
                 raise
             return self._finish(task_job, status, context)
@@ -325,7 +325,6 @@ class IcebergSparkOperator(BaseOperator):
                     return status
                 pause = patience.after_answer()
             if patience.is_over:
-                self._stop(task_job)
                 raise JobTimeoutError(
                     f"job {self.job!r} took longer than it may and was stopped", remedy="raise job_timeout"
                 )

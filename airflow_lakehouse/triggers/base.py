@@ -9,8 +9,8 @@ import random
 import time
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
-from airflow_lakehouse._compat import AirflowException, BaseEventTrigger, BaseTrigger, make_event
-from airflow_lakehouse.exceptions import LakehouseError
+from airflow_lakehouse._compat import BaseEventTrigger, BaseTrigger, make_event
+from airflow_lakehouse.hooks.edge import said
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -63,7 +63,7 @@ class FindingTrigger(BaseTrigger):
         try:
             finding = await self._wait()
         except Exception as error:  # noqa: BLE001 - raised here, the task would only see "Trigger failure"
-            yield make_event({**event, "status": "error", "reason": _said(error), "error_type": type(error).__name__})
+            yield make_event({**event, "status": "error", "reason": said(error), "error_type": type(error).__name__})
         else:
             told = {"found": finding.found, "cursor": finding.cursor, "receipts": finding.receipts}
             yield make_event({**event, **told, "status": "found" if finding.ready else "timeout"})
@@ -159,22 +159,8 @@ class WatchingTrigger(BaseEventTrigger):
         return f"lakehouse_cursor_{hashlib.sha256(arguments.encode()).hexdigest()[:16]}"
 
 
-def _said(error: BaseException) -> str:
-    """Return what may be told of an error: our own words, Airflow's and the system's.
-
-    Another library's may quote anything: http.client says a header it cannot send, and with it the token.
-    """
-    if isinstance(error, (LakehouseError, AirflowException)):
-        return str(error)
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
-    response = getattr(error, "response", None)
-    code = response.get("Error", {}).get("Code", "") if isinstance(response, dict) else ""
-    return f"{type(error).__name__}: {code}" if code else type(error).__name__
-
-
 def _told(error: BaseException) -> str:
-    return f"{type(error).__name__}: {_said(error)}"
+    return f"{type(error).__name__}: {said(error)}"
 
 
 def _path(kind: type) -> str:

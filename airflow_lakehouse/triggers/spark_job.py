@@ -7,7 +7,8 @@ import time
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from airflow_lakehouse._compat import BaseTrigger, make_event
-from airflow_lakehouse.exceptions import JobTimeoutError, LakehouseError
+from airflow_lakehouse.exceptions import JobTimeoutError
+from airflow_lakehouse.hooks.edge import said
 from airflow_lakehouse.hooks.spark import JobHandle, runner_from
 from airflow_lakehouse.hooks.spark.patience import Patience
 from airflow_lakehouse.triggers import task_state
@@ -89,9 +90,7 @@ class SparkJobTrigger(BaseTrigger):
                 await self.on_kill()
             raise
         except Exception as error:  # noqa: BLE001 - raised here, the task would only see "Trigger failure"
-            # The text of somebody else's error may quote anything.
-            reason = str(error) if isinstance(error, LakehouseError | OSError) else type(error).__name__
-            yield self._event(ERROR, reason, type(error).__name__)
+            yield self._event(ERROR, said(error), type(error).__name__)
         else:
             if status is None:
                 yield self._event(TIMEOUT, "the job took longer than it may", JobTimeoutError.__name__)

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse._compat import BaseTrigger, make_event
-from airflow_lakehouse.exceptions import LakehouseError
+from airflow_lakehouse.hooks.edge import said
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -56,9 +56,8 @@ class TextractTrigger(BaseTrigger):
         try:
             counts = await self._run()
         except Exception as error:  # noqa: BLE001 - raised here, the task would only see "Trigger failure"
-            # What other libraries raise may quote what they were given.
-            reason = str(error) if isinstance(error, LakehouseError) else type(error).__name__
-            yield make_event({"status": "error", "counts": {}, "reason": reason, "error_type": type(error).__name__})
+            told = {"reason": said(error), "error_type": type(error).__name__}
+            yield make_event({"status": "error", "counts": {}, **told})
         else:
             yield make_event({"status": "done", "counts": counts, "reason": "", "error_type": ""})
 

@@ -209,9 +209,11 @@ class LocalRunner:
         # The process notes its own number and holds a lock as long as it lives: should this one be killed before it
         # has written anything, the next attempt finds both, and starts no second job.
         noting = ("/bin/sh", "-c", _NOTE_PID, str(directory / _PID))
-        alive = os.open(directory / _ALIVE, os.O_RDWR | os.O_CREAT, 0o600)
-        fcntl.flock(alive, fcntl.LOCK_EX)
-        with os.fdopen(os.open(directory / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log:
+        # Closed here whatever happens: where there is no process to hold it, the next attempt must not wait for it.
+        with (
+            _locked(directory / _ALIVE) as alive,
+            os.fdopen(os.open(directory / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as log,
+        ):
             process = subprocess.Popen(
                 [*noting, *command],
                 stdin=subprocess.DEVNULL,
@@ -222,7 +224,6 @@ class LocalRunner:
                 start_new_session=True,
                 pass_fds=(alive,),
             )
-        os.close(alive)
         remember(process)
         _record(directory, job, process.pid, find_process(process.pid))
 
@@ -356,7 +357,8 @@ def _read_json(path: Path, default: dict[str, Any] | None = None) -> Any:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[int]:
+    """Hold a lock, and yield its handle: a process that is given it holds it on."""
     with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock.fileno()

@@ -13,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.exceptions import ConfigurationError, JobError
-from airflow_lakehouse.ocr.results import MANIFEST
 from airflow_lakehouse.ocr.store import READ, REUSED, UNREADABLE
 from airflow_lakehouse.ocr.textract import fetching, reasons
 from airflow_lakehouse.ocr.textract.errors import Meaning, code_of, meaning_of, reason_of, stopping
@@ -228,8 +227,7 @@ class Batch:
         limit, doc.reserved = self._options.max_pages, 0
         spent = self.report.pages_paid + sum(other.reserved for other in self._leaders.values())
         if limit is not None and spent + doc.known.pages > limit:
-            # Its copy stays for the run that reads it; to delete it would hold up who waits for the others.
-            self._end(doc, POSTPONED)
+            self._end(doc, POSTPONED)  # its copy stays for the run that reads it
             return False
         doc.reserved = doc.known.pages
         return True
@@ -259,7 +257,7 @@ class Batch:
             return
         self._usual = taken if self._usual is None else 0.8 * self._usual + 0.2 * taken
         doc.response = response
-        self._in_flight.discard(doc)
+        self._land(doc)
         self._pace.window.succeeded()
         self._turns.put(doc, FINISH)
 
@@ -290,7 +288,7 @@ class Batch:
         elif meaning in (Meaning.THROTTLED, Meaning.TRANSIENT, Meaning.WINDOW_FULL):
             self._after_pause(doc, meaning, error)
         elif meaning is Meaning.EXPIRED and doc.step in (POLL, FINISH):
-            self._in_flight.discard(doc)
+            self._land(doc)
             doc.response = None
             self._turns.put(doc, FINISH)
         elif meaning is Meaning.DOCUMENT:
@@ -302,7 +300,7 @@ class Batch:
 
     def _after_refusal(self, doc: Doc) -> None:
         """Start fewer, and this document again before all others."""
-        self._in_flight.discard(doc)
+        self._land(doc)
         self._pace.window.refused(doc.generation, len(self._in_flight))
         self._refusals += 1
         # With jobs of ours in flight, the next room is where one of them ends; else somebody else has them all.
@@ -320,14 +318,14 @@ class Batch:
         if meaning is Meaning.THROTTLED:
             (self._pace.start if doc.step == START else self._pace.get).throttled()
             if doc.step == START:
-                self._in_flight.discard(doc)
+                self._land(doc)
         doc.failures += 1
         # Throttled requests have a rate of their own that has just been halved; what is down is given more time.
         self._again(doc, doc.step, backoff(doc.failures, _LONGEST_THROTTLE if meaning is Meaning.THROTTLED else 30.0))
 
     def _after_change(self, doc: Doc) -> None:
         doc.changes += 1
-        self._in_flight.discard(doc)
+        self._land(doc)
         if doc.changes > _CHANGES:
             self._end(doc, FAILED, reason=reasons.OVERWRITTEN)
             return
@@ -346,9 +344,11 @@ class Batch:
         )
 
     def _refuse(self, doc: Doc, reason: str) -> None:
-        self._in_flight.discard(doc)
+        self._land(doc)
         doc.reason = reason
         self._turns.put(doc, REJECT)
+
+    # -- the way of a document ---------------------------------------------------------------------------------------
 
     def _again(self, doc: Doc, step: str, wait: float) -> None:
         """Let a document take a step after a wait, unless it has taken too long already."""
@@ -373,14 +373,16 @@ class Batch:
         self._in_flight.add(doc)
         self.report.most_in_flight = max(self.report.most_in_flight, len(self._in_flight))
 
-    def _end(self, doc: Doc, how: str, manifest: Manifest | None = None, reason: str = "") -> None:
+    def _land(self, doc: Doc) -> None:
         self._in_flight.discard(doc)
+
+    def _end(self, doc: Doc, how: str, manifest: Manifest | None = None, reason: str = "") -> None:
+        self._land(doc)
         doc.response = None
         self._left -= 1
         if manifest:
             self._finished.add(doc.known.result)
-        folder = self._work.folder_of(doc.known, manifest.reason or "") if manifest else ""
-        uri = self._work.objects.uri(f"{folder}/{MANIFEST}") if manifest else ""
+        uri = self._work.uri_of(doc.known, manifest) if manifest else ""
         pages = doc.prepared.pages if doc.prepared and not manifest else 0
         outcome = Outcome(doc.document, how, manifest, uri, reason, doc.entry, pages)
         self.report.documents.append(outcome)
@@ -394,6 +396,5 @@ class Batch:
         if self._leaders.get(result) is not doc or self._options.dry_run:
             return
         del self._leaders[result]
-        followers, doc.followers = doc.followers, []
-        for follower in followers:
-            self._turns.put(follower, ADOPT)
+        while doc.followers:
+            self._turns.put(doc.followers.pop(0), ADOPT)

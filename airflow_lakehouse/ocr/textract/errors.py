@@ -60,7 +60,7 @@ _REASONS: Final = {
 _SERVER_ERROR: Final = 500
 
 
-def code_of(error: Exception) -> str:
+def code_of(error: BaseException) -> str:
     """Return the service's code of an error, or the name of its class.
 
     :param error: what a client raised.

@@ -101,7 +101,7 @@ class Steps:
 
     def _prepare(self, doc: Doc) -> Prepared:
         prepared = self._work.prepare(doc.document)
-        if prepared.manifest and not self._work.settings.options.dry_run:
+        if prepared.manifest and not prepared.is_pointed and not self._work.settings.options.dry_run:
             self._work.point(prepared)
         return prepared
 

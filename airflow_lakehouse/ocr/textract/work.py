@@ -17,6 +17,7 @@ from airflow_lakehouse.ocr.folder import local_copy
 from airflow_lakehouse.ocr.formats import PDF
 from airflow_lakehouse.ocr.reader import REJECTED, DocumentResult, sha256_of
 from airflow_lakehouse.ocr.results import (
+    MANIFEST,
     Manifest,
     Pointer,
     ResultWriter,
@@ -57,6 +58,7 @@ class Prepared:
     :param sizes: width and height of its pages, points, where they are known.
     :param manifest: the result it has already, of an earlier run or because nothing needs to be paid for.
     :param is_reused: the result is of an earlier run.
+    :param is_pointed: the document's pointer names the result already.
     :param changed: another version was there than the one that was listed.
     :param is_copy: the location is a copy of ours.
     """
@@ -69,6 +71,7 @@ class Prepared:
     sizes: tuple[tuple[float, float], ...] = ()
     manifest: Manifest | None = None
     is_reused: bool = False
+    is_pointed: bool = False
     changed: bool = False
     is_copy: bool = False
 
@@ -114,7 +117,9 @@ class Work:
         if pointer and (pointer.pinned or (pointer.engine, pointer.engine_version) == (TEXTRACT, self.version)):
             manifest = self._manifest(pointer.result)
             if manifest:
-                return Prepared(document, pointer.doc_id, pointer.result, manifest=manifest, is_reused=True)
+                return Prepared(
+                    document, pointer.doc_id, pointer.result, manifest=manifest, is_reused=True, is_pointed=True
+                )
         with tempfile.TemporaryDirectory(prefix="lakehouse-textract-") as folder:
             path = Path(folder) / "document"
             where = self._fetch(document.source_uri, path)
@@ -325,6 +330,14 @@ class Work:
         """
         return f"{prepared.result}-failed" if reason in TRIED_AGAIN else prepared.result
 
+    def uri_of(self, prepared: Prepared, manifest: Manifest) -> str:
+        """Return where a result is.
+
+        :param prepared: the document.
+        :param manifest: of its result.
+        """
+        return self.objects.uri(f"{self.folder_of(prepared, manifest.reason or '')}/{MANIFEST}")
+
     def tidy(self, prepared: Prepared) -> None:
         """Remove the copy of a document that was made for its job.
 
@@ -347,7 +360,7 @@ class Work:
         """
         document = prepared.document
         held = read_pointer(self.objects, document.source_uri, document.source_etag)
-        if held and held.pinned:
+        if held and held.pinned and self._manifest(held.result):
             return
         pointer = Pointer(
             document.source_uri,
