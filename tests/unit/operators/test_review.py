@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_lakehouse import operators
 from airflow_lakehouse.operators import review
 from airflow_lakehouse.resources import resource_dir
 
@@ -66,6 +67,8 @@ def test_an_older_airflow_imports_it_and_has_no_such_task(monkeypatch: pytest.Mo
     """Where there are no human-in-the-loop tasks the module says so, and everything else in it is there."""
     monkeypatch.setitem(sys.modules, "airflow.providers.standard.operators.hitl", None)
     monkeypatch.delitem(sys.modules, review.__name__)
+    # The import sets the older module as its package's `review`, which a DAG parsed later would find there.
+    monkeypatch.setattr(operators, "review", review)
     older = importlib.import_module(review.__name__)
     assert not older.HAS_HUMAN_IN_THE_LOOP
     assert not hasattr(older, "ReviewPageOperator")
