@@ -32,7 +32,7 @@ def render(home: AirflowHome, seconds: dict[str, float]) -> str:
         _titled("Quarantine", _quarantine(home.profile)),
         *(_titled(name, as_text(_fitting(read_rows(home.profile, name, PREVIEW_ROWS)))) for name in gold),
         _titled("Time", _numbers([(name, f"{value:,.1f}") for name, value in seconds.items()], "seconds")),
-        _titled("What to try next", _next(home)),
+        _titled("What to try next", what_next(home)),
     ]
     return "\n".join(parts)
 
@@ -103,15 +103,28 @@ def _fitting(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{**{name: row[name] for name in kept}, **more} for row in rows]
 
 
-def _next(home: AirflowHome) -> str:
+def what_next(home: AirflowHome) -> str:
+    """Return commands to try after a run, one a line, and where its log is.
+
+    :param home: where it ran.
+    """
+    return (
+        f"{_looks(home)}"
+        "  make demo RAW=/your/drop     your own FHIR and PDFs\n"
+        "  make up                      the same DAG under Airflow's scheduler, in the browser\n"
+        f"Log of the run: {home.logs / 'demo.log'}\n"
+    )
+
+
+def _looks(home: AirflowHome) -> str:
+    if home.lakehouse is not None:
+        # The servers end with the run, and a command that names their buckets could only fail.
+        return "  make demo                    on this machine's disk, where the tables stay and can be shown\n"
     warehouse = home.profile.warehouse
     return (
         f"  lakehouse show silver_dim_patient --warehouse {warehouse}\n"
         f"  lakehouse show bronze_quarantine --warehouse {warehouse} --json --limit 3\n"
         "  make demo                    once more: nothing is loaded twice\n"
-        "  make demo RAW=/your/drop     your own FHIR and PDFs\n"
-        "  make up                      the same DAG under Airflow's scheduler, in the browser\n"
-        f"Log of the run: {home.logs / 'demo.log'}\n"
     )
 
 

@@ -9,8 +9,10 @@ import time
 from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final
+
+from airflow_lakehouse.testing.loopback import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -275,20 +277,19 @@ class FakeRun:
                 self._write_log(self.attempt, stream, text)
 
 
-def serve(service: FakeService) -> ThreadingHTTPServer:
+def serve(service: FakeService) -> LoopbackServer:
     """Begin to serve, in a thread; the caller ends it with :func:`end`.
 
     :param service: what answers.
     """
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
+    server = LoopbackServer(_Handler)
     vars(server)["service"] = service
-    service.endpoint = f"http://127.0.0.1:{server.server_port}"
+    service.endpoint = server.address
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     return server
 
 
-def end(server: ThreadingHTTPServer) -> None:
+def end(server: LoopbackServer) -> None:
     """End a server and all jobs of its service.
 
     :param server: from :func:`serve`.

@@ -19,16 +19,16 @@ from __future__ import annotations
 import json
 import random
 import re
-import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_lakehouse.testing.fake_textract_answers import FAILED, PARTIAL, Answers, read_here
 from airflow_lakehouse.testing.fake_textract_jobs import Job, Jobs, Refused
 from airflow_lakehouse.testing.fake_textract_output import envelope_of, message_of, write_access_check, write_output
+from airflow_lakehouse.testing.loopback import LoopbackServer
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -292,9 +292,9 @@ def fake_textract_server(fake: FakeTextract, port: int = 0) -> Iterator[FakeText
     :param fake: the service.
     :param port: of the address; any free one by default.
     """
-    server = _Server(("127.0.0.1", port), _Handler)
+    server = _Server(_Handler, port)
     server.fake = fake
-    fake.endpoint = f"http://127.0.0.1:{server.server_port}"
+    fake.endpoint = server.address
     threads = [
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True),
         threading.Thread(target=fake.tend, daemon=True),
@@ -311,15 +311,8 @@ def fake_textract_server(fake: FakeTextract, port: int = 0) -> Iterator[FakeText
             thread.join()
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    request_queue_size = 128
+class _Server(LoopbackServer):
     fake: FakeTextract
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that has hung up."""
-        if not isinstance(sys.exception(), OSError):
-            super().handle_error(request, client_address)
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -27,10 +27,12 @@ import threading
 from collections import Counter, defaultdict
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qs, urlsplit
 from xml.etree import ElementTree as ET
+
+from airflow_lakehouse.testing.loopback import LoopbackServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -213,9 +215,8 @@ def s3_fault_proxy(upstream: str, seed: int = 0) -> Iterator[S3Faults]:
     :param upstream: address of the server, ``http://host:port``.
     :param seed: see :class:`S3Faults`.
     """
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-    server.daemon_threads = True
-    faults = S3Faults(f"http://127.0.0.1:{server.server_port}", upstream, seed)
+    server = LoopbackServer(_Handler)
+    faults = S3Faults(server.address, upstream, seed)
     vars(server)["faults"] = faults
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
     thread.start()

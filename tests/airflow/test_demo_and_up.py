@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +18,7 @@ from airflow_lakehouse.cli.demo import Run
 from airflow_lakehouse.cli.up import Airflow, check_port, free_port, stop_leftovers
 from airflow_lakehouse.exceptions import JobError, UsageError
 from airflow_lakehouse.hooks.spark.process import find_process, is_running
+from airflow_lakehouse.profile import Profile
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,3 +119,12 @@ def test_counts_are_told_in_words() -> None:
     tables = {"t": {"rows": 9, "added": 1200}}
     assert demo_report.in_words({"tables": tables, "quarantine": {"X": 2}}) == "1,200 rows added, 2 quarantined"
     assert demo_report.in_words({"status": "unchanged", "tables": {}}) == "nothing new"
+
+
+def test_only_commands_that_still_work_are_advised(tmp_path: Path) -> None:
+    """Tables on disk can be shown after the run; those of servers that ended with it cannot."""
+    home = AirflowHome(tmp_path)
+    assert f"lakehouse show silver_dim_patient --warehouse {tmp_path}" in demo_report.what_next(home)
+    gone = replace(home, lakehouse=Profile("s3://gone/warehouse", catalog="glue"))
+    assert "gone" not in demo_report.what_next(gone)
+    assert "make demo " in demo_report.what_next(gone)
