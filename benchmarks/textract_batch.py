@@ -54,8 +54,9 @@ def main() -> None:
             "AWS_ENDPOINT_URL_SERVICE_QUOTAS": endpoint,
         }
         textract_dir, batch_id = prepare(options)
+        # What a triggerer has loaded before any trigger of ours runs.
+        importlib.import_module("airflow.jobs.triggerer_job_runner")
         idle, pauses = asyncio.run(idle_lag()), watch_collections()
-        put_aside()
         pipe.send("begin")
         started = time.monotonic()
         event, lag = asyncio.run(run(textract_dir, batch_id))
@@ -104,14 +105,6 @@ def prepare(options: argparse.Namespace) -> tuple[str, str]:
     saved = SavedBatch(service, f"s3://{bucket}/ocr", "benchmark")
     saved.save(documents, {"poll_seconds": 0.2})
     return saved.textract_dir, saved.batch_id
-
-
-def put_aside() -> None:
-    """Put the heap of Airflow's imports aside: looking through it takes longer than the batch's own share."""
-    importlib.import_module("airflow_lakehouse.hooks.textract")
-    importlib.import_module("airflow.providers.amazon.aws.hooks.base_aws")
-    gc.collect()
-    gc.freeze()
 
 
 def watch_collections() -> list[float]:

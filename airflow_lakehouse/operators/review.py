@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_lakehouse._compat import BaseOperator
+from airflow_lakehouse._compat import AirflowException, BaseOperator
 from airflow_lakehouse.hooks.edge import airflow_errors
 from airflow_lakehouse.hooks.lakehouse import LakehouseHook
 from airflow_lakehouse.hooks.profile import DEFAULT_CONN_ID
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 try:
     from airflow.providers.standard.operators.hitl import HITLOperator
-except ImportError:  # before Airflow 3.1, or without the standard provider
+except (ImportError, AirflowException):  # without the standard provider, or before Airflow 3.1: the provider refuses
     HITLOperator = None
 
 HAS_HUMAN_IN_THE_LOOP: Final = HITLOperator is not None

@@ -11,7 +11,7 @@ from airflow_lakehouse.exceptions import JobTimeoutError
 from airflow_lakehouse.hooks.edge import said
 from airflow_lakehouse.hooks.spark import JobHandle, runner_from
 from airflow_lakehouse.hooks.spark.patience import Patience
-from airflow_lakehouse.triggers import task_state
+from airflow_lakehouse.triggers import heap, task_state
 from airflow_lakehouse.triggers.polling import Poller, poller
 
 if TYPE_CHECKING:
@@ -133,6 +133,8 @@ class SparkJobTrigger(BaseTrigger):
                 pause = patience.after_answer()
             if patience.is_over:
                 return None
+            # After the first answer: what asking has imported is part of what stays.
+            heap.put_aside()
             await asyncio.sleep(pause)
 
     def _event(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse._compat import BaseTrigger, make_event
 from airflow_lakehouse.hooks.edge import said
+from airflow_lakehouse.triggers import heap
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -72,6 +73,7 @@ class TextractTrigger(BaseTrigger):
         loop, changed, started = asyncio.get_running_loop(), asyncio.Event(), time.monotonic()
         # Clients are made and quotas read in a thread; from then on only decisions are made in the loop.
         saved, batch = await asyncio.to_thread(self._open, lambda: loop.call_soon_threadsafe(changed.set))
+        heap.put_aside()
         try:
             while (wait := batch.advance()) is not None:
                 check_deadline(self.deadline)

@@ -4,11 +4,13 @@ import importlib
 import json
 import sys
 from datetime import UTC, datetime
+from types import ModuleType
 from typing import Any
 
 import pytest
 
 from airflow_lakehouse import operators
+from airflow_lakehouse._compat import AirflowException
 from airflow_lakehouse.operators import review
 from airflow_lakehouse.resources import resource_dir
 
@@ -63,9 +65,22 @@ def test_the_dag_of_reviews_is_off_until_somebody_asks() -> None:
     }
 
 
-def test_an_older_airflow_imports_it_and_has_no_such_task(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where there are no human-in-the-loop tasks the module says so, and everything else in it is there."""
-    monkeypatch.setitem(sys.modules, "airflow.providers.standard.operators.hitl", None)
+class _Refusing(ModuleType):
+    """The provider's module as it is on an Airflow it does not support."""
+
+    def __getattr__(self, name: str) -> object:
+        raise AirflowException("Human in the loop functionality needs Airflow 3.1+.")
+
+
+@pytest.mark.parametrize("provider", [None, _Refusing("hitl")], ids=["absent", "refuses"])
+def test_an_older_airflow_imports_it_and_has_no_such_task(
+    provider: ModuleType | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there are no human-in-the-loop tasks the module says so, and everything else in it is there.
+
+    Airflow 3.0 has the provider's module, whose import raises an error of Airflow's own.
+    """
+    monkeypatch.setitem(sys.modules, "airflow.providers.standard.operators.hitl", provider)
     monkeypatch.delitem(sys.modules, review.__name__)
     # The import sets the older module as its package's `review`, which a DAG parsed later would find there.
     monkeypatch.setattr(operators, "review", review)
