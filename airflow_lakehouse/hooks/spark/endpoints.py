@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -18,6 +19,8 @@ SERVICE: Final = "emr-serverless"
 _READY: Final = ("STARTED", "IDLE", "BUSY")
 _COMING: Final = ("SUBMITTED", "STARTING")
 _PORT: Final = 15002
+_SESSIONS: Final = 20
+"""Sessions that may fail to start for one job, over all its attempts."""
 
 
 class Endpoint(Protocol):
@@ -116,15 +119,26 @@ class EmrSession:
     start_seconds: float = 600.0
 
     def open(self, token: str) -> Remote:
-        """Start the session, or find the one that was started under the token, and ask for its endpoint."""
-        started = self._call(
-            "start_session",
-            executionRoleArn=self.role_arn,
-            clientToken=token[:64],
-            name=f"lakehouse-{token[:16]}",
+        """Start the session, or find the one that was started under the token, and ask for its endpoint.
+
+        To the same token the service gives the session back that it has, also one that has failed to start: a retry
+        would be told of that failure for ever. So the next one is started under a token that follows from it.
+        """
+        session = ""
+        for number in range(_SESSIONS):
+            session = self._call(
+                "start_session",
+                executionRoleArn=self.role_arn,
+                clientToken=hashlib.sha256(f"{token}/{number}".encode()).hexdigest(),
+                name=f"lakehouse-{token[:16]}",
+            )["sessionId"]
+            if self._state(session) in (*_COMING, *_READY):
+                self._await(session)
+                return self.renew(Remote("", session=session))
+        raise EngineError(
+            f"{_SESSIONS} sessions of application {self.application_id} have ended before the job, {session} last",
+            remedy="look at the application's capacity and the role of the session, and then clear the task",
         )
-        self._await(started["sessionId"])
-        return self.renew(Remote("", session=started["sessionId"]))
 
     def renew(self, held: Remote) -> Remote:
         """Ask for the endpoint, which comes with a token."""
@@ -150,17 +164,17 @@ class EmrSession:
 
     def _await(self, session: str) -> None:
         deadline, wait = time.monotonic() + self.start_seconds, 0.5
-        while True:
-            told = self._call("get_session", sessionId=session)["session"]
-            if told["state"] in _READY:
-                return
-            if told["state"] not in _COMING or time.monotonic() > deadline:
+        while (state := self._state(session)) not in _READY:
+            if state not in _COMING or time.monotonic() > deadline:
                 raise EngineError(
-                    f"session {session} of application {self.application_id} is {told['state']}",
+                    f"session {session} of application {self.application_id} is {state}",
                     remedy="look at the application's capacity and the role of the session",
                 )
             time.sleep(wait)
             wait = min(wait * 1.5, 10.0)
+
+    def _state(self, session: str) -> str:
+        return str(self._call("get_session", sessionId=session)["session"]["state"])
 
     def _call(self, operation: str, **arguments: Any) -> dict[str, Any]:
         from airflow_lakehouse.hooks.spark.aws import Aws

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
+from airflow_lakehouse.exceptions import EngineError
 from airflow_lakehouse.hooks.spark import JobState, SparkConnectRunner
 from airflow_lakehouse.hooks.spark.endpoints import EmrSession
 from airflow_lakehouse.operators import shipped_code
@@ -45,6 +46,41 @@ def test_an_open_channel_goes_on_with_a_renewed_token(fake_emr_serverless: FakeE
     endpoint.close(held)
     endpoint.close(held)
     assert fake_emr_serverless.sessions.sessions[held.session]["state"] == "TERMINATED"
+
+
+def test_a_session_that_failed_to_start_is_not_given_back(fake_emr_serverless: FakeEmrServerless) -> None:
+    """The attempt that sees it fail says so; the next one has another session, and the one after that the same."""
+    sessions = fake_emr_serverless.sessions
+    sessions._upstream, sessions._seconds = _echo, 3600.0
+    endpoint = EmrSession(fake_emr_serverless.application_id, ROLE, "aws_default", "us-east-1", start_seconds=0.0)
+    with pytest.raises(EngineError, match="is STARTING"):
+        endpoint.open(TOKEN)
+    (failed,) = sessions.sessions
+    sessions.sessions[failed]["state"] = "FAILED"
+    sessions._seconds = 0.0
+    held = endpoint.open(TOKEN)
+    assert held.session != failed
+    assert endpoint.open(TOKEN).session == held.session
+    assert set(sessions.sessions) == {failed, held.session}
+
+
+def test_sessions_that_never_start_are_not_started_for_ever(fake_emr_serverless: FakeEmrServerless) -> None:
+    """A role that no longer exists: however often the task is retried, the same few sessions are told of."""
+    sessions = fake_emr_serverless.sessions
+    sessions._upstream = _echo
+    endpoint = EmrSession(fake_emr_serverless.application_id, ROLE, "aws_default", "us-east-1")
+    started = sessions._start
+
+    def start(given: dict[str, Any]) -> dict[str, Any]:
+        told = started(given)
+        sessions.sessions[told["sessionId"]]["state"] = "FAILED"
+        return told
+
+    sessions._start = start  # type: ignore[method-assign]
+    for _ in range(2):
+        with pytest.raises(EngineError, match=r"20 sessions.*have ended"):
+            endpoint.open(TOKEN)
+    assert len(sessions.sessions) == 20
 
 
 def count_for_a_while(spark: Any, seconds: float) -> dict[str, int]:
