@@ -44,7 +44,6 @@ else:
             DAG,
             Asset,
             AssetWatcher,
-            BaseHook,
             BaseOperator,
             BaseOperatorLink,
             BaseSensorOperator,
@@ -57,13 +56,16 @@ else:
         from airflow import DAG
         from airflow.datasets import Dataset as Asset
         from airflow.decorators import task
-        from airflow.hooks.base import BaseHook
         from airflow.models import BaseOperator, Connection
         from airflow.models.baseoperatorlink import BaseOperatorLink
         from airflow.models.param import Param
         from airflow.sensors.base import BaseSensorOperator, PokeReturnValue
 
         AssetWatcher = None
+    try:
+        from airflow.sdk import BaseHook
+    except ImportError:  # Airflow 2.11 and 3.0
+        from airflow.hooks.base import BaseHook
     try:
         from airflow.sdk import conf
     except ImportError:  # Airflow 2.11 and 3.0

@@ -159,10 +159,12 @@ def _columns_of(table: IcebergTable) -> tuple[str, ...]:
 def _filter(partition: Mapping[str, Any]) -> BooleanExpression:
     from pyiceberg.expressions import AlwaysTrue, And, EqualTo, IsNull, Reference
 
+    # By place: PyIceberg 0.9 calls the value another name than those after it, whose types know names alone.
+    equal: Any = EqualTo
     expression: BooleanExpression = AlwaysTrue()
     for column, value in partition.items():
         term = Reference(column)
-        expression = And(expression, IsNull(term=term) if value is None else EqualTo(term=term, value=value))
+        expression = And(expression, IsNull(term=term) if value is None else equal(term, value))
     return expression
 
 

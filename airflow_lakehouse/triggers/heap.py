@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import gc
 from functools import cache
+from typing import Final
+
+BEGUN: Final = "begun"
+"""Before the first trigger of a process opens anything: what Airflow has imported."""
+OPENED: Final = "opened"
+"""After that: clients, and what they have imported."""
 
 
 @cache
-def put_aside() -> None:
-    """Take what the process holds by now out of the collector's sight, once a process.
+def put_aside(moment: str) -> None:  # noqa: ARG001 - the key of the cache
+    """Take what the process holds by now out of the collector's sight, once a process and moment.
 
     A full collection goes through all that Airflow has imported, half a million objects that stay for good, and no
     other thread runs meanwhile: a triggerer's loop stands still for 0.2 s and more, every trigger in it. This is
     :func:`gc.freeze`; what comes later is collected as ever (``docs/decisions/0021-the-heap-is-put-aside.md``).
+
+    :param moment: :data:`BEGUN` or :data:`OPENED`.
     """
     gc.freeze()

@@ -82,6 +82,7 @@ class SparkJobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one :class:`JobEvent`."""
+        heap.put_aside(heap.BEGUN)
         try:
             status = await self._wait()
         except asyncio.CancelledError:
@@ -134,7 +135,7 @@ class SparkJobTrigger(BaseTrigger):
             if patience.is_over:
                 return None
             # After the first answer: what asking has imported is part of what stays.
-            heap.put_aside()
+            heap.put_aside(heap.OPENED)
             await asyncio.sleep(pause)
 
     def _event(

@@ -54,6 +54,7 @@ class TextractTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Yield one event: ``status`` (``done`` or ``error``), ``counts``, ``reason``, ``error_type``."""
+        heap.put_aside(heap.BEGUN)
         try:
             counts = await self._run()
         except Exception as error:  # noqa: BLE001 - raised here, the task would only see "Trigger failure"
@@ -73,7 +74,7 @@ class TextractTrigger(BaseTrigger):
         loop, changed, started = asyncio.get_running_loop(), asyncio.Event(), time.monotonic()
         # Clients are made and quotas read in a thread; from then on only decisions are made in the loop.
         saved, batch = await asyncio.to_thread(self._open, lambda: loop.call_soon_threadsafe(changed.set))
-        heap.put_aside()
+        heap.put_aside(heap.OPENED)
         try:
             while (wait := batch.advance()) is not None:
                 check_deadline(self.deadline)

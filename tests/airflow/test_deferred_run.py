@@ -28,6 +28,15 @@ PLACE = Path(os.environ["HELD_JOB"])
 RUNNER = LocalRunner(root=PLACE / "jobs", command=(sys.executable, "HELD_JOB_FILE"))
 
 
+try:
+    from airflow.sdk.execution_time.supervisor import ActivitySubprocess
+except ImportError:  # Airflow 2.11
+    RETRIES_A_KILLED_PROCESS = True
+else:
+    # Airflow 3.0 retries where the whole worker is gone, and fails a task for good whose process alone was killed.
+    RETRIES_A_KILLED_PROCESS = hasattr(ActivitySubprocess, "_should_retry")
+
+
 class DyingOperator(IcebergSparkOperator):
     """Its first worker dies with the job running, at the last moment before it would defer."""
 
@@ -35,6 +44,8 @@ class DyingOperator(IcebergSparkOperator):
         died = PLACE / "died"
         if not died.exists():
             died.touch()
+            if not RETRIES_A_KILLED_PROCESS:
+                os.kill(os.getppid(), signal.SIGKILL)
             os.kill(os.getpid(), signal.SIGKILL)
         super().defer(**arguments)
 

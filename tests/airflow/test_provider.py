@@ -198,6 +198,8 @@ def test_airflow_knows_the_connection_type() -> None:
     assert hook is not None
     assert hook.hook_class_name == "airflow_lakehouse.hooks.lakehouse.LakehouseHook"
     assert hook.connection_testable
+    if not manager.connection_form_widgets and importlib.util.find_spec("flask_appbuilder") is None:
+        pytest.skip("this Airflow builds its forms with flask_appbuilder, which is not there: no connection has fields")
     widgets = {name for name in manager.connection_form_widgets if name.startswith("extra__lakehouse__")}
     assert {name.removeprefix("extra__lakehouse__") for name in widgets} == set(
         get_provider_info()["connection-types"][0]["conn-fields"]

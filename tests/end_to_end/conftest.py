@@ -12,6 +12,7 @@ import pytest
 
 from airflow_lakehouse.cli.airflow_home import DAG_ID, AirflowHome, stop_jobs
 from airflow_lakehouse.spark.storage.catalog import load_pyiceberg
+from tests.end_to_end.airflow_up import Up
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,10 +44,13 @@ def _write_drop(raw: Path) -> None:
     letter.save()
 
 
-@pytest.fixture(scope="session")
-def write_drop() -> Callable[[Path], None]:
-    """Return a function that writes two days of FHIR, one line of it broken, and a letter, below a path."""
-    return _write_drop
+@pytest.fixture
+def up(tmp_path: Path) -> Iterator[Up]:
+    """Start ``lakehouse up`` on a small drop; stop it at the end."""
+    _write_drop(tmp_path / "raw")
+    up = Up(tmp_path)
+    yield up
+    up.stop()
 
 
 @pytest.fixture(scope="session")

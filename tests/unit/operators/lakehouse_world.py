@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,16 +37,27 @@ class FileStore:
         return [json.loads(path.read_text()) for path in self.folder.iterdir()]
 
 
-class Events(defaultdict[Any, SimpleNamespace]):
-    """Airflow's outlet events, in memory."""
+class Events(Mapping[Any, SimpleNamespace]):
+    """Airflow's outlet events, in memory, by URI: assets of Airflow 3.0 have no hash."""
 
     def __init__(self) -> None:
-        super().__init__(SimpleNamespace)
+        self._assets: dict[str, Any] = {}
+        self._events: dict[str, SimpleNamespace] = {}
 
-    def __missing__(self, asset: Any) -> SimpleNamespace:
+    def __getitem__(self, asset: Any) -> SimpleNamespace:
         partitions: list[str] = []
-        self[asset] = SimpleNamespace(extra={}, partitions=partitions, add_partitions=partitions.extend)
-        return self[asset]
+        made = SimpleNamespace(extra={}, partitions=partitions, add_partitions=partitions.extend)
+        self._assets.setdefault(asset.uri, asset)
+        return self._events.setdefault(asset.uri, made)
+
+    def __contains__(self, asset: Any) -> bool:
+        return asset.uri in self._events
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._assets.values())
+
+    def __len__(self) -> int:
+        return len(self._events)
 
 
 class World:

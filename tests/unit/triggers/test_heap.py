@@ -18,10 +18,10 @@ def test_what_is_there_is_put_aside_once_and_what_comes_later_is_collected() -> 
     heap.put_aside.cache_clear()
     gc.unfreeze()
     try:
-        heap.put_aside()
+        heap.put_aside(heap.BEGUN)
         assert gc.get_freeze_count() > 10_000
         ring = weakref.ref(_Ring())
-        heap.put_aside()
+        heap.put_aside(heap.BEGUN)
         gc.collect()
         assert ring() is None
     finally:
