@@ -8,9 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import psutil
 
 from airflow_lakehouse.spark.engine.sockets import free_port
 
@@ -24,11 +26,35 @@ class RealAirflow:
     """An Airflow that runs.
 
     :param home: its folder.
+    :param variables: environment of its processes.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, variables: dict[str, str]) -> None:
         self.home = home
+        self.variables = variables
         self.log = home / "standalone.log"
+        self.process = self.start("standalone")
+
+    def start(self, command: str) -> subprocess.Popen[bytes]:
+        """Start a component of it; the first is the group of all others."""
+        with self.log.open("a") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "airflow", command],
+                env=self.variables,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                process_group=self.process.pid if hasattr(self, "process") else 0,
+            )
+
+    def kill(self, command: str) -> None:
+        """Kill a component and all it has started, with SIGKILL."""
+        standalone = psutil.Process(self.process.pid)
+        found = [child for child in standalone.children() if command in child.cmdline()]
+        assert found, [child.cmdline() for child in standalone.children()]
+        for process in [*found, *(one for child in found for one in child.children(recursive=True))]:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def rows(self, question: str, *values: Any) -> list[Any]:
         """Ask its database; nothing, while there is none yet."""
@@ -84,6 +110,8 @@ def environ(home: Path, port: int | None = None) -> dict[str, str]:
         # A worker that is gone is missed after seconds, not after five minutes.
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_SEC": "3",
         "AIRFLOW__SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "30",
+        "AIRFLOW__TRIGGERER__JOB_HEARTBEAT_SEC": "2",
+        "AIRFLOW__TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "10",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONWARNINGS": "ignore",
     }
@@ -101,23 +129,15 @@ def environ(home: Path, port: int | None = None) -> dict[str, str]:
 @contextmanager
 def real_airflow(home: Path, **variables: str) -> Iterator[RealAirflow]:
     """Run ``airflow standalone`` on DAG files in ``<home>/dags``; all it started ends with the block."""
-    airflow = RealAirflow(home)
-    with airflow.log.open("w") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "airflow", "standalone"],
-            env={**environ(home, free_port()), **variables},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            yield airflow
-        finally:
-            # Its children are of its group, and what they start; none outlives the test.
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                try:
-                    os.killpg(process.pid, number)
-                    process.wait(15)
-                except (ProcessLookupError, subprocess.TimeoutExpired):
-                    continue
+    airflow = RealAirflow(home, {**environ(home, free_port()), **variables})
+    process = airflow.process
+    try:
+        yield airflow
+    finally:
+        # Its children are of its group, and what they start; none outlives the test.
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(process.pid, number)
+                process.wait(15)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                continue

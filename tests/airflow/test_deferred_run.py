@@ -73,8 +73,12 @@ def place(tmp_path: Path) -> Iterator[Path]:
     (tmp_path / "go").touch()
 
 
-def test_a_killed_worker_costs_nothing(place: Path) -> None:
-    """The sensor waits in the triggerer, the second attempt finds the job of the first, and one result comes back."""
+def test_whatever_is_killed_costs_nothing(place: Path) -> None:
+    """The worker dies as the job runs, then triggerer and scheduler die while it is waited for: one job, one result.
+
+    The sensor waits in the triggerer; the second attempt finds the job of the first, and the second triggerer takes the
+    trigger of the first.
+    """
     connection = f'{{"conn_type": "lakehouse", "extra": {{"warehouse": "{place}/wh"}}}}'
     with real_airflow(place, HELD_JOB=str(place), AIRFLOW_CONN_LAKEHOUSE=connection) as airflow:
         airflow.wait_for_task("arrive", "deferred")
@@ -84,7 +88,11 @@ def test_a_killed_worker_costs_nothing(place: Path) -> None:
         (day / "_SUCCESS").touch()
         airflow.wait_for_task("load", "deferred")
         assert (place / "died").exists()
+        for component in ("triggerer", "scheduler"):
+            airflow.kill(component)
         (place / "go").touch()
+        for component in ("triggerer", "scheduler"):
+            airflow.start(component)
         airflow.wait_for_run("deferred", "success")
         ((tries,),) = airflow.rows("select try_number from task_instance where task_id = 'load'")
         assert tries >= 2
