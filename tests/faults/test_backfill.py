@@ -40,17 +40,19 @@ def _parts(*names: str) -> dict[str, Any]:
 
 @pytest.fixture
 def damaged(warehouse: Profile, tmp_path: Path) -> Profile:
-    """Return a lakehouse of two days in which somebody has changed and deleted rows of silver."""
+    """Return a lakehouse of two days in which somebody has changed rows of silver.
+
+    Each row is still there: a run that counts too few would stop, and rightly so, until all of them are mended.
+    """
     profile = warehouse.with_raw(str(tmp_path / "drop"))
     _day(profile, 1, patient("p", **version(1)), patient("q"), observation("a", **version(1), **_parts("one", "two")))
     _day(profile, 2, patient("p", **version(2)), patient("r"), observation("b", **version(2), **_parts("one")))
     to_bronze(profile)
     to_silver(profile)
-    table = get_table(load_pyiceberg(profile), "silver_dim_patient")
-    rows = table.scan().to_arrow()
-    old = [row | {"version_id": "0"} for row in rows.to_pylist() if row["patient_id"] != "q"]
-    table.overwrite(rows.from_pylist(old, rows.schema), AlwaysTrue())
-    get_table(load_pyiceberg(profile), "silver_fct_observation").delete(AlwaysTrue())
+    for name, change in {"silver_dim_patient": {"version_id": "0"}, "silver_fct_observation": {"unit": "?"}}.items():
+        table = get_table(load_pyiceberg(profile), name)
+        rows = table.scan().to_arrow()
+        table.overwrite(rows.from_pylist([row | change for row in rows.to_pylist()], rows.schema), AlwaysTrue())
     return profile
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from airflow_lakehouse.exceptions import ReconciliationError
 from airflow_lakehouse.spark.bronze import counts as kept_counts
-from airflow_lakehouse.spark.iceberg import branches
+from airflow_lakehouse.spark.iceberg import branches, load
 from airflow_lakehouse.spark.silver import audit, reconcile
 from airflow_lakehouse.spark.silver.observations import TARGETS
 from airflow_lakehouse.tables import silver
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from pyiceberg.catalog import Catalog
     from pyspark.sql import SparkSession
@@ -109,13 +111,15 @@ class Release:
         :param there: the snapshots of bronze that were read.
         :param began: table name to the snapshot of main.
         :raises ReconciliationError: when one is not.
+        :raises ConflictError: when one is not, and another run has committed meanwhile.
         """
         outcomes = {**self.published, **{name: one.outcome for name, one in self.staged.items()}}
         left = {**began, **{name: one.staged.snapshot for name, one in self.staged.items()}}
         totals = {name: outcome.totals for name, outcome in outcomes.items() if outcome.totals}
         self.counts = []
-        reconcile.check_silver(self.counts, outcomes)
-        reconcile.check_totals(self.counts, self._catalog, totals, there, left)
+        with self._at_rest(began):
+            reconcile.check_silver(self.counts, outcomes)
+            reconcile.check_totals(self.counts, self._catalog, totals, there, left)
 
     def publish(self) -> None:
         """Let readers see everything that waits.
@@ -151,11 +155,24 @@ class Release:
         :param began: table name to the snapshot of main.
         :param seen: table name to its watermark, with the counts.
         :raises ReconciliationError: when they do not.
+        :raises ConflictError: when they do not, and another run has committed meanwhile.
         """
         totals = {name: mark.totals for name, mark in seen.items() if mark.totals}
         # Both tables of observations carry one count, of what they hold together.
         totals.pop(silver.COLLISIONS.name, None)
-        reconcile.check_totals([], self._catalog, totals, there, began)
+        with self._at_rest(began):
+            reconcile.check_totals([], self._catalog, totals, there, began)
+
+    @contextmanager
+    def _at_rest(self, began: Mapping[str, int | None]) -> Iterator[None]:
+        """Take what does not add up for a conflict where a table has moved: what was counted is of two moments."""
+        try:
+            yield
+        except ReconciliationError:
+            for table in silver.TABLES:
+                if load.snapshot_id(self._catalog, table) != began[table.name]:
+                    raise load.conflict(table) from None
+            raise
 
 
 def record(catalog: Catalog, run_id: str, releases: Sequence[Release]) -> None:
