@@ -27,6 +27,10 @@ class LoopbackServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing of a client that has hung up, as Spark does with each connection of a pool it gives up."""
+        """Say nothing of a client that has hung up, as Spark does with each connection of a pool it gives up.
+
+        :param request: its connection.
+        :param client_address: where it is.
+        """
         if not isinstance(sys.exception(), OSError):
             super().handle_error(request, client_address)
