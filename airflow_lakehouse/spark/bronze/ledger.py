@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from airflow_lakehouse.spark.bronze import ledger_rows
 from airflow_lakehouse.spark.bronze.ledger_rows import (
     DISCOVERED,
+    LOADED,
     Entry,
     after,
     as_row,
@@ -100,12 +101,12 @@ class Ledger:
             (pending if entry.state == DISCOVERED else done).append(entry)
         return Plan(pending, done, [entry for entry in done if (entry.file.uri, entry.file.etag) in gone])
 
-    def unloaded(self, found: Iterable[Found]) -> list[Found]:
-        """Return the files that no run has loaded.
+    def unread(self, found: Iterable[Found]) -> list[Found]:
+        """Return the files that no run has loaded, and those of which nothing could be loaded: why may have passed.
 
         :param found: files.
         """
-        done = {key_of(row) for row in self.rows() if row["state"] != DISCOVERED}
+        done = {key_of(row) for row in self.rows() if row["state"] == LOADED}
         return [item for item in found if (item.file.uri, item.file.etag) not in done]
 
     def claim(self, entries: Sequence[Entry], run_id: str, before: Ledger | None = None) -> list[Entry]:

@@ -26,7 +26,7 @@ PASSWORD_VARIABLE: Final = "LAKEHOUSE_DOCUMENT_PASSWORD"  # noqa: S105 - its nam
 
 
 def to_read(profile: Profile, scope: Scope) -> list[SourceFile]:
-    """Return the documents of a drop, and those extracted from records that no load has taken yet.
+    """Return the documents of a drop, and those extracted from records of which no load has taken a page yet.
 
     :param profile: the lakehouse and its drop.
     :param scope: which part of the drop; what was extracted is read whatever its day.
@@ -38,8 +38,9 @@ def to_read(profile: Profile, scope: Scope) -> list[SourceFile]:
     # Before anything is written below it: a wrong warehouse must be refused while it is still untouched.
     create_local_catalog(profile)
     catalog = load_pyiceberg(profile)
-    # Years of attachments that were loaded long ago need no look at their results, one request each.
-    extracted = Ledger(catalog).unloaded(attachments.documents(catalog, profile, registry))
+    # Years of attachments that were loaded long ago need no look at their results, one request each. Those in
+    # quarantine do: a job of Textract that failed is started again by whoever reads next.
+    extracted = Ledger(catalog).unread(attachments.documents(catalog, profile, registry))
     return documents + [one.file for one in extracted]
 
 

@@ -76,6 +76,14 @@ def test_a_ledger_made_anew_does_not_undo_what_another_run_wrote(catalog: Catalo
     assert sorted(row["source_etag"] for row in Ledger(catalog).rows()) == ["a1", "b1"]
 
 
+def test_a_document_that_could_not_be_read_is_read_again(catalog: Catalog) -> None:
+    """What lies in quarantine as a whole is looked at by the next reading; what was loaded, in part even, is not."""
+    book = Ledger(catalog)
+    claimed = book.claim(book.plan(_found("a1", "b1", "c1"), "job")[0], "run-1")
+    book.write([entry.loaded(2, bad) for entry, bad in zip(claimed, (0, 1, 2), strict=True)], "run-1")
+    assert [item.file.etag for item in Ledger(catalog).unread(_found("a1", "b1", "c1", "d1"))] == ["c1", "d1"]
+
+
 def test_time_does_not_go_back(catalog: Catalog, monkeypatch: pytest.MonkeyPatch) -> None:
     """A batch is later than every batch before it, though the clock of its worker is two hours behind."""
     book = Ledger(catalog)
