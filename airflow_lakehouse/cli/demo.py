@@ -92,7 +92,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--profile",
         choices=("local", AWS),
         default="local",
-        help="aws: S3, Glue and Textract from servers on this machine (default %(default)s)",
+        help="aws: S3, Glue, Textract and EMR Serverless from servers on this machine (default %(default)s)",
     )
     parser.add_argument(
         "--home", type=Path, default=default_home(), help="where everything is kept (default: %(default)s)"

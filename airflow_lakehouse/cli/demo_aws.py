@@ -1,6 +1,7 @@
-"""The demo as on AWS, on this machine: S3 and Glue from ministack, Amazon Textract from the fake.
+"""The demo as on AWS, on this machine: S3 and Glue from ministack, Amazon Textract and EMR Serverless from the fakes.
 
-The DAG is the same one. What differs is the ``lakehouse`` connection, and the addresses of the services.
+The DAG is the same one. What differs is the ``lakehouse`` connection, and the addresses of the services. The fake of
+EMR Serverless really runs the bundle that was shipped to it, with ``spark-submit``; dbt has the engine of this machine.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from unittest import mock
 
+from airflow_lakehouse.spark.engine.job_session import STAGING_VARIABLE
+from airflow_lakehouse.spark.storage.files import file_uri
 from airflow_lakehouse.testing.aws_shape import aws_shape
+from airflow_lakehouse.testing.fake_emr_serverless import fake_emr_serverless
 from airflow_lakehouse.testing.fake_textract import FakeTextract, fake_textract_server
 from airflow_lakehouse.testing.fake_textract_answers import read_here
 from airflow_lakehouse.testing.s3_server import s3_server
@@ -23,6 +27,8 @@ if TYPE_CHECKING:
 
     from airflow_lakehouse.cli.airflow_home import AirflowHome
 
+_ROLE: Final = "arn:aws:iam::000000000000:role/lakehouse-spark"
+_STAGING: Final = f"spark.emr-serverless.driverEnv.{STAGING_VARIABLE}"
 _WINDOW: Final = 5
 _JOB_SECONDS: Final = 1.0
 _OPTIONS: Final = {"features": ["TABLES"], "max_pages": 500, "poll_seconds": 0.5}
@@ -41,9 +47,25 @@ def aws_home(home: AirflowHome) -> Iterator[AirflowHome]:
         held.enter_context(mock.patch.dict(os.environ, shape.environ))
         held.enter_context(fake_textract_server(fake))
         held.enter_context(mock.patch.dict(os.environ, fake.environ))
+        emr = held.enter_context(fake_emr_serverless(shape.server, Path(folder) / "emr"))
+        held.enter_context(mock.patch.dict(os.environ, {"AWS_ENDPOINT_URL_EMR_SERVERLESS": emr.endpoint}))
         plain = shape.lakehouse()
-        results = plain.warehouse.replace("/warehouse", "/ocr")
-        yield replace(home, lakehouse=replace(plain, textract=results, ocr="textract", textract_options=_OPTIONS))
+        bucket = plain.warehouse.removesuffix("/warehouse")
+        lakehouse = replace(
+            plain,
+            textract=f"{bucket}/ocr",
+            ocr="textract",
+            textract_options=_OPTIONS,
+            runner="emr_serverless",
+            runner_options={
+                "application_id": emr.application_id,
+                "execution_role_arn": _ROLE,
+                # The service's Spark writes to S3 as to a disk; that of this machine has no file system for it.
+                "spark_conf": {_STAGING: file_uri(Path(folder) / "staging")},
+            },
+            scripts=f"{bucket}/scripts",
+        )
+        yield replace(home, lakehouse=lakehouse)
 
 
 def upload(home: AirflowHome) -> None:

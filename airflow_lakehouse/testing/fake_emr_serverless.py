@@ -60,6 +60,7 @@ _ROUTES: Final = (
     ("DELETE", rf"{_SESSION}", "TerminateSession"),
     ("GET", rf"{_SESSION}/endpoint", "GetSessionEndpoint"),
 )
+_ENVIRON: Final = "spark.emr-serverless.driverEnv."
 _PAGE: Final = 50
 _CPUS: Final = 4
 
@@ -300,9 +301,11 @@ def submission_of(driver: dict[str, Any]) -> Submission:
             raise ServiceError("ValidationException", f"Unknown spark-submit parameter {word}")
     has_iceberg = ICEBERG_JAR in conf.pop("spark.jars", "").split(",")
     on_this_machine = {name: value for name, value in conf.items() if not re.match(r"spark[.](emr-|archives)", name)}
-    return Submission(
-        driver["entryPoint"], tuple(driver.get("entryPointArguments", ())), zips, on_this_machine, has_iceberg
-    )
+    # A Python environment that was packed for the service is not unpacked here.
+    given = {name.removeprefix(_ENVIRON): value for name, value in conf.items() if name.startswith(_ENVIRON)}
+    environ = {name: value for name, value in given.items() if not name.startswith("PYSPARK_")}
+    words_of = tuple(driver.get("entryPointArguments", ()))
+    return Submission(driver["entryPoint"], words_of, zips, on_this_machine, has_iceberg, environ)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ class Submission:
     :param py_files: URIs of zips for Python's path.
     :param conf: Spark settings.
     :param has_iceberg: whether the engine was told to bring its own Iceberg.
+    :param environ: variables the job was given.
     """
 
     script: str
@@ -42,6 +43,7 @@ class Submission:
     py_files: tuple[str, ...] = ()
     conf: Mapping[str, str] = field(default_factory=dict)
     has_iceberg: bool = False
+    environ: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,7 @@ class JobProcess:
         local = Local(self._fetched(self._submission.script), zips, self._submission)
         environment = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         environment |= {**CREDENTIALS, "AWS_ENDPOINT_URL": self._s3, "AWS_EC2_METADATA_DISABLED": "true"}
-        environment |= {"PYSPARK_PYTHON": sys.executable, "PYTHONUNBUFFERED": "1"}
+        environment |= {**self._submission.environ, "PYSPARK_PYTHON": sys.executable, "PYTHONUNBUFFERED": "1"}
         with (self._folder / "stderr").open("wb") as stderr, (self._folder / "stdout").open("wb") as stdout:
             self._process = subprocess.Popen(
                 self._launcher(local),

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 CLUSTER_VARIABLE: Final = "LAKEHOUSE_ON_CLUSTER"
 """Set by ``spark_scripts``: spark-submit has made the session, no server is wanted."""
+STAGING_VARIABLE: Final = "LAKEHOUSE_STAGING"
+"""Names another folder than the warehouse's for what runs keep twice: a URI that Spark can write, on every node."""
 
 
 @contextmanager
@@ -44,10 +46,12 @@ def staging_root(profile: Profile) -> str:
 
     It is below the warehouse, where every node of a cluster reaches it. Only this machine's own engine has no Hadoop
     file system for S3, and no other node that would have to read it: for a warehouse there, it is below the engine's
-    state directory, which is its user's alone.
+    state directory, which is its user's alone. :data:`STAGING_VARIABLE` names another one.
 
     :param profile: the lakehouse.
     """
+    if named := os.environ.get(STAGING_VARIABLE):
+        return named.rstrip("/")
     is_shared = os.environ.get(CLUSTER_VARIABLE) or is_elsewhere()
     if is_shared or files.local_path(profile.warehouse_uri):
         return f"{profile.warehouse_uri}/{files.STAGING}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import Final
 
 from airflow_lakehouse.exceptions import JobError, LakehouseError, SourceReadError
@@ -24,6 +25,8 @@ _TOLD: Final = (
     ),
 )
 """Words in the text of an error, what they mean, and what to do."""
+_JAVA: Final = re.compile(r"^(?:: |Caused by: )(?:[a-z]\w*\.)+([A-Z]\w*)", re.MULTILINE)
+"""Classes in a Java stack trace: what was raised, and what that was caused by."""
 
 
 def as_lakehouse_error(job: str, error: BaseException) -> LakehouseError:
@@ -71,10 +74,16 @@ def known_error(job: str, error: BaseException) -> LakehouseError | None:
 
 
 def kind_of(error: BaseException) -> str:
-    """Return the class of an error and, of Spark's, its condition; nothing of its text.
+    """Return the class of an error and, of Spark's, its condition, of Java's, what it was and what caused that.
+
+    Nothing of its text but names of classes.
 
     :param error: what was raised.
     """
+    if hasattr(error, "java_exception"):  # py4j's, of a session that is no client of Spark Connect
+        names = list(dict.fromkeys(_JAVA.findall(str(error))))
+        causes = f", caused by {names[-1]}" if names[1:] else ""
+        return f"{type(error).__name__}{f' {names[0]}' if names else ''}{causes}"
     condition = getattr(error, "getCondition", None) or getattr(error, "getErrorClass", None)
     found = condition() if callable(condition) else None
     return f"{type(error).__name__}{f' {found}' if found else ''}"

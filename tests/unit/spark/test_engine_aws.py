@@ -10,7 +10,7 @@ from airflow_lakehouse.exceptions import SetupError
 from airflow_lakehouse.profile import Profile
 from airflow_lakehouse.spark.engine import jars
 from airflow_lakehouse.spark.engine.connect_server import REMOTE_VARIABLE, STATE_VARIABLE
-from airflow_lakehouse.spark.engine.job_session import CLUSTER_VARIABLE, job_session, staging_root
+from airflow_lakehouse.spark.engine.job_session import CLUSTER_VARIABLE, STAGING_VARIABLE, job_session, staging_root
 from airflow_lakehouse.spark.engine.session import catalog_conf
 from airflow_lakehouse.spark.jobs import JobArguments
 from airflow_lakehouse.spark.storage.catalog import storage_properties
@@ -62,6 +62,8 @@ def test_a_run_stages_where_its_engine_can(monkeypatch: pytest.MonkeyPatch, tmp_
         with monkeypatch.context() as patched:
             patched.setenv(name, "sc://elsewhere")
             assert staging_root(_profile()) == "s3://lake/warehouse/_staging"
+    monkeypatch.setenv(STAGING_VARIABLE, "file:///shared/staging/")
+    assert staging_root(_profile()) == "file:///shared/staging"
 
 
 def test_two_attempts_at_a_run_stage_apart(tmp_path: Path) -> None:

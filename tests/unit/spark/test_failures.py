@@ -31,6 +31,25 @@ def test_a_store_that_refuses_is_named(text: str) -> None:
     assert "S3 or Glue refused" in str(as_lakehouse_error("raw_to_bronze", RuntimeError(text)))
 
 
+class Py4JJavaError(Exception):
+    """Stands for py4j's error of that name: its text is Java's stack trace."""
+
+    java_exception = object()
+
+
+def test_a_failure_in_java_is_told_by_what_caused_it() -> None:
+    """On a cluster every failure is a Py4JJavaError: the classes behind it are told, and no word of their messages."""
+    trace = (
+        "An error occurred while calling o59.sql.\n: org.apache.spark.SparkException: Job aborted: 'Jane Doe'\n"
+        "\tat org.apache.spark.sql.errors.QueryErrors$.fail(QueryErrors.scala:1)\n"
+        "Caused by: org.apache.iceberg.exceptions.RuntimeIOException: Jane\n\t... 3 more\n"
+        "Caused by: software.amazon.awssdk.services.s3.model.NoSuchBucketException: Caused by: me.Jane (404)\n"
+    )
+    said = str(as_lakehouse_error("raw_to_bronze", Py4JJavaError(trace)))
+    assert "failed with Py4JJavaError SparkException, caused by NoSuchBucketException." in said
+    assert "Jane" not in said
+
+
 def test_an_unknown_failure_quotes_nothing() -> None:
     """The text of an error may hold a patient's data; only its class is passed on."""
     said = str(as_lakehouse_error("bronze_to_silver", RuntimeError("cannot cast 'Jane Doe'")))
