@@ -52,7 +52,9 @@ class DyingOperator(IcebergSparkOperator):
 
 with DAG("deferred", schedule="@once", start_date=datetime(2026, 1, 1, tzinfo=timezone.utc), catchup=False):
     arrive = RawPartitionSensor(
-        task_id="arrive", dt="2026-01-15", raw=str(PLACE / "raw"), marker="_SUCCESS", deferrable=True, poke_interval=1
+        task_id="arrive", dt="2026-01-15", raw=str(PLACE / "raw"), marker="_SUCCESS", deferrable=True, poke_interval=1,
+        # Airflow fails a task whose worker its own server did not answer in time, on a machine that is busy.
+        retries=3, retry_delay=timedelta(seconds=1),
     )
     load = DyingOperator(
         task_id="load", job="raw_to_bronze", runner=RUNNER, deferrable=True, poll_seconds=1.0,
