@@ -33,19 +33,37 @@ class RealAirflow:
         self.home = home
         self.variables = variables
         self.log = home / "standalone.log"
+        self.started: list[subprocess.Popen[bytes]] = []
         self.process = self.start("standalone")
 
     def start(self, command: str) -> subprocess.Popen[bytes]:
         """Start a component of it; the first is the group of all others."""
         with self.log.open("a") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-m", "airflow", command],
                 env=self.variables,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                process_group=self.process.pid if hasattr(self, "process") else 0,
+                process_group=self.process.pid if self.started else 0,
             )
+        self.started.append(process)
+        return process
+
+    def stop(self) -> None:
+        """Stop all of it: by its group, and then what has left the group, as Airflow 2's reader of DAG files does."""
+        every: list[psutil.Process] = []
+        for one in self.started:
+            with suppress(psutil.NoSuchProcess):
+                every += [psutil.Process(one.pid), *psutil.Process(one.pid).children(recursive=True)]
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGTERM)
+        _, alive = psutil.wait_procs(every, 15)
+        for process in alive:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        for one in self.started:
+            one.wait()
 
     def kill(self, command: str) -> None:
         """Kill a component and all it has started, with SIGKILL."""
@@ -130,14 +148,7 @@ def environ(home: Path, port: int | None = None) -> dict[str, str]:
 def real_airflow(home: Path, **variables: str) -> Iterator[RealAirflow]:
     """Run ``airflow standalone`` on DAG files in ``<home>/dags``; all it started ends with the block."""
     airflow = RealAirflow(home, {**environ(home, free_port()), **variables})
-    process = airflow.process
     try:
         yield airflow
     finally:
-        # Its children are of its group, and what they start; none outlives the test.
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            try:
-                os.killpg(process.pid, number)
-                process.wait(15)
-            except (ProcessLookupError, subprocess.TimeoutExpired):
-                continue
+        airflow.stop()
