@@ -68,8 +68,8 @@ class RealAirflow:
     def kill(self, command: str) -> None:
         """Kill a component and all it has started, with SIGKILL."""
         standalone = psutil.Process(self.process.pid)
-        found = [child for child in standalone.children() if command in child.cmdline()]
-        assert found, [child.cmdline() for child in standalone.children()]
+        found = [child for child in standalone.children() if command in _words(child)]
+        assert found, [_words(child) for child in standalone.children()]
         for process in [*found, *(one for child in found for one in child.children(recursive=True))]:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -110,6 +110,14 @@ class RealAirflow:
         done = subprocess.run(program, env=environ(self.home), capture_output=True, text=True, check=False, timeout=180)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """Return the command line of a process; none of one that has just ended."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
 
 
 def environ(home: Path, port: int | None = None) -> dict[str, str]:
