@@ -115,7 +115,7 @@ class RealAirflow:
 def _words(process: psutil.Process) -> list[str]:
     """Return the command line of a process; none of one that has just ended."""
     try:
-        return process.cmdline()
+        return list(process.cmdline())
     except psutil.NoSuchProcess:
         return []
 
