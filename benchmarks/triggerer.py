@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import importlib
 import json
 import logging
 import os
@@ -184,8 +185,7 @@ def _load_airflow() -> dict[str, Any]:
 
     Python's collector does so now and then, and the loop stands still meanwhile.
     """
-    from airflow.jobs import triggerer_job_runner  # noqa: F401 - for what it imports
-
+    importlib.import_module("airflow.jobs.triggerer_job_runner")
     gc.collect()
     began = time.perf_counter()
     gc.collect()

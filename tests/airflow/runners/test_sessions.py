@@ -64,7 +64,9 @@ def test_a_session_that_failed_to_start_is_not_given_back(fake_emr_serverless: F
     assert set(sessions.sessions) == {failed, held.session}
 
 
-def test_sessions_that_never_start_are_not_started_for_ever(fake_emr_serverless: FakeEmrServerless) -> None:
+def test_sessions_that_never_start_are_not_started_for_ever(
+    fake_emr_serverless: FakeEmrServerless, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A role that no longer exists: however often the task is retried, the same few sessions are told of."""
     sessions = fake_emr_serverless.sessions
     sessions._upstream = _echo
@@ -76,7 +78,7 @@ def test_sessions_that_never_start_are_not_started_for_ever(fake_emr_serverless:
         sessions.sessions[told["sessionId"]]["state"] = "FAILED"
         return told
 
-    sessions._start = start  # type: ignore[method-assign]
+    monkeypatch.setattr(sessions, "_start", start)
     for _ in range(2):
         with pytest.raises(EngineError, match=r"20 sessions.*have ended"):
             endpoint.open(TOKEN)
