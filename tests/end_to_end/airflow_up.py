@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import re
 import shutil
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.request
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from airflow_lakehouse.cli.up import free_port
@@ -59,9 +60,12 @@ class Up:
             **({"authorization": f"Bearer {self.token}"} if self.token else {}),
         }
         data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, headers, method=method)
-        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - http alone
-            return dict(json.load(answer))
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=30)) as connection:
+            connection.request(method or ("GET" if body is None else "POST"), path, data, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        assert answer.status < 300, (answer.status, path, text)
+        return dict(json.loads(text))
 
     def wait_for_dag(self, dag: str = "lakehouse") -> None:
         """Wait until the scheduler knows the DAG."""
